@@ -1,0 +1,84 @@
+# Every target works as the first command on a fresh clone: each brings the environment up to date before it runs.
+# PYTHON=python3.12 make env   picks another interpreter (3.10 or newer).
+
+PYTHON ?= python3
+VENV   := .venv
+LEAN   := .venv-lean
+BIN    := $(VENV)/bin
+LEAN_TESTS := tests/runtime --ignore=tests/runtime/reference
+LOCK_FLAGS := --universal --generate-hashes --python-version 3.10 --no-emit-index-url --custom-compile-command "make lock" --quiet
+
+# The project never talks to a model hub by itself while it is being tested or shown.
+export HF_HUB_OFFLINE = 1
+export UV_PYTHON_DOWNLOADS = never
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint types layers test-lean test-full bench lock format clean
+
+help:  ## what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(VENV)/.current $(LEAN)/.current  ## everything the tests and the demo use (a no-op when current)
+
+$(BIN)/uv: requirements-dev.lock
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found: install Python 3.10 or newer, or name one with PYTHON=..." >&2; exit 3; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "make: $(PYTHON) is older than 3.10: name a newer one with PYTHON=..." >&2; exit 3; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -qy python3-venv; } \
+		|| { echo "make: $(PYTHON) cannot make environments: apt-get install python3-venv" >&2; exit 3; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@awk '/^uv==/ {on = 1} on {print} on && !/\\$$/ {exit}' requirements-dev.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.lock
+	@touch $@
+
+$(VENV)/.current: pyproject.toml requirements-dev.lock $(BIN)/uv
+	@echo "make: bringing $(VENV) up to date (the first time fetches PyTorch, a few GB)"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The lean environment is an edge box: the bare wheel, ONNX Runtime and OpenCV, and what its tests need.
+$(LEAN)/.current: requirements-lean.lock $(VENV)/.current
+	@[ -x $(LEAN)/bin/python ] || $(BIN)/uv venv --quiet --python $(BIN)/python $(LEAN)
+	@$(BIN)/uv pip sync --quiet --python $(LEAN)/bin/python --require-hashes requirements-lean.lock
+	@touch $@
+
+demo: env  ## words -> head -> one file -> scored pictures -> report.html, on the embedded encoder
+	@$(BIN)/python -m wordsight.benchmarks.demo
+
+test: env lint types layers  ## lint, types, layers, all tests, and the runtime's tests in the lean environment
+	$(BIN)/python -m pytest -q
+	@$(MAKE) --no-print-directory test-lean
+
+test-lean: env
+	@rm -rf build dist
+	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist .
+	@$(BIN)/uv pip install --quiet --python $(LEAN)/bin/python --no-deps --reinstall dist/wordsight-*.whl
+	$(LEAN)/bin/python -m pytest -q -p no:cacheprovider $(LEAN_TESTS)
+
+lint: env  ## ruff: mistakes, imports, docstrings, formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: env  ## mypy, strict, for the floor of Python 3.10
+	$(BIN)/mypy
+
+layers: env  ## who may import whom
+	$(BIN)/lint-imports
+
+bench: env  ## the figures of the README: accuracy, text embedding, folding, footprint
+	$(BIN)/wordsight bench accuracy
+	$(BIN)/wordsight bench text
+	$(BIN)/wordsight bench fold
+	$(BIN)/wordsight bench footprint --env $(LEAN)
+
+lock: $(BIN)/uv  ## pin the newest versions that pyproject.toml allows, with hashes
+	$(BIN)/uv pip compile pyproject.toml --extra runtime --extra train --extra export --extra bench --extra rtx --group dev $(LOCK_FLAGS) --upgrade -o requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml --extra runtime --group lean $(LOCK_FLAGS) --upgrade -c requirements-dev.lock -o requirements-lean.lock
+
+format: env  ## let ruff format and mend what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove what make made
+	rm -rf $(VENV) $(LEAN) build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,57 @@
+"""Figures as a table for people, on stdout."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from wordsight.runtime.figures import Figure
+
+if TYPE_CHECKING:
+    from wordsight.benchmarks.accuracy import Group
+
+
+def print_figures(title: str, figures: Iterable[Figure], meaning: Mapping[str, str]) -> None:
+    """Name, value, low to high, number, and what each figure means or why it is missing."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.add_column("figure", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("low ... high", justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column("meaning")
+    for figure in figures:
+        said = figure.reason if figure.value is None else meaning.get(figure.name, "")
+        table.add_row(
+            figure.name, number(figure.value, figure.unit), span(figure), str(figure.n or ""), escape(said or "")
+        )
+    Console().print(table)
+
+
+def print_groups(title: str, groups: "Iterable[Group]") -> None:
+    """AUROC by noun, or by kind of defect."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in ("", "defective", "s_pr", "s_fnn", "score"):
+        table.add_column(column, justify="left" if not column else "right")
+    for group in groups:
+        table.add_row(escape(group.name), str(group.defective),
+                      *(f"{area:.3f}" for area in (group.s_pr, group.s_fnn, group.score)))  # fmt: skip
+    Console().print(table)
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """A value with four significant digits at least where it is small, and its unit; "none" where there is none."""
+    if value is None:
+        return "none"
+    text = f"{value:.2e}" if value and abs(value) < 1e-3 else f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{text} {unit}".strip()
+
+
+def span(figure: Figure) -> str:
+    """Low and high of a figure, or nothing."""
+    return "" if figure.low is None or figure.high is None else f"{number(figure.low)} ... {number(figure.high)}"

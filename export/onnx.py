@@ -1,0 +1,237 @@
+"""One call from a head file to the product: a single ONNX file with its manifest inside, proved against torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, cast, get_args
+
+import torch
+from torch import Tensor
+
+from wordsight.export.errors import HeadMismatch, NoBackend, ParityError
+from wordsight.export.fused import INPUT_NAME, TEMPERATURE, FusedDetector
+from wordsight.export.graph import OPSETS, build_graph
+from wordsight.export.parity import TOLERANCES, ParityReport, compare_with_onnxruntime, parity_frames, reference_outputs
+from wordsight.runtime.errors import MissingPart, OutputError, SettingError
+from wordsight.runtime.files import check_output_file, whole_file
+from wordsight.runtime.manifest import (
+    METADATA_KEY,
+    EncoderSpec,
+    Fit,
+    HeadSpec,
+    InputSpec,
+    Manifest,
+    PromptSpec,
+    ScoreSpec,
+)
+
+if TYPE_CHECKING:
+    from wordsight.train.checkpoint import HeadFile
+    from wordsight.train.encoders import Encoder
+
+_TOOLS = ("torch", "onnx", "onnxscript", "open_clip_torch")
+
+
+def export_model(
+    head_path: str | Path,
+    out_path: str | Path,
+    *,
+    encoder_spec: str | None = None,
+    fit: str = "crop",
+    precision: str = "fp32",
+    seeds_output: bool = False,
+    w_pr: float = 1.0,
+    w_fnn: float = 1.0,
+    device: str = "cpu",
+    unverified: bool = False,
+    opset: int = OPSETS[0],
+    on_step: Callable[[str], None] = lambda _: None,
+) -> ParityReport:
+    """Export a head with its encoder as one ONNX file, which appears only if it agrees with torch.
+
+    Args:
+        head_path: head file of ``wordsight train``, with one or more seeds.
+        out_path: the ONNX file to write; an older one is replaced, and kept if anything fails.
+        encoder_spec: ``mini``, ``NAME:TAG`` or ``NAME:/path``; None for what the head records.
+        fit: how the runtime brings a frame to the encoder's square: "crop", "squash" or "pad".
+        precision: "fp32".
+        seeds_output: add the output ``s_fnn_seeds`` (N, K).
+        w_pr: weight of s_pr in the score, 0 or more.
+        w_fnn: weight of s_fnn in the score, 0 or more; not both 0.
+        device: "cpu", "cuda", ... for the torch side.
+        unverified: write the file even where no backend at hand can run it; its manifest then says so. A comparison
+            that can be made is made all the same.
+        opset: ONNX opset, 18 to 20.
+        on_step: called with a line for people before each slow step.
+
+    Returns:
+        How far ONNX Runtime was from torch.
+
+    Raises:
+        SettingError: an option out of range.
+        OutputError: ``out_path`` cannot be written.
+        HeadMismatch: the head belongs to another encoder or other weights.
+        ParityError: the graph disagrees with torch by more than the tolerance; no file is left.
+        NoBackend, MissingPart: nothing here can run the graph, and ``unverified`` is false.
+        TrainingError: the head file or the encoder cannot be loaded.
+    """
+    _check_settings(fit, precision, w_pr, w_fnn, opset)
+    target = check_output_file(out_path)
+    if target.exists() and Path(head_path).exists() and target.samefile(head_path):
+        raise OutputError(f"{target} is the head itself; give the model another name")
+
+    from wordsight.train.checkpoint import load_heads
+
+    head_file = load_heads(Path(head_path))
+    on_step("loading the encoder")
+    encoder = _load_encoder(head_file, encoder_spec, device)
+    guiding = _embed_guiding(encoder, head_file)
+    score = ScoreSpec(w_pr=w_pr, w_fnn=w_fnn, temperature=TEMPERATURE)
+
+    on_step("writing the graph")
+    detector = FusedDetector(
+        encoder,
+        head_file.heads,
+        guiding,
+        w_pr=score.w_pr,
+        w_fnn=score.w_fnn,
+        temperature=score.temperature,
+        seeds_output=seeds_output,
+    ).to(next(encoder.model.parameters()).device)
+    model = build_graph(detector, encoder.image_size, opset)
+
+    on_step("comparing ONNX Runtime with torch")
+    frames = parity_frames(encoder.image_size)
+    expected = reference_outputs(
+        encoder, head_file.heads, guiding, frames, w_pr=w_pr, w_fnn=w_fnn, temperature=score.temperature
+    )
+    tolerance = TOLERANCES[precision]
+    try:
+        report = compare_with_onnxruntime(model.SerializeToString(), frames, expected, tolerance)
+    except (MissingPart, NoBackend):
+        if not unverified:
+            raise
+        report = ParityReport(tolerance)
+    if report.status == "failed":
+        worst = max(report.max, key=lambda name: _with_nan_last(report.max[name]))
+        raise ParityError(
+            f"the exported graph disagrees with torch: {worst} differs by up to {report.max[worst]:.2g}, "
+            f"allowed is {tolerance:.0e}; no file was written",
+            report,
+        )
+
+    manifest = Manifest(
+        created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        wordsight=version("wordsight"),
+        input=InputSpec(
+            size=encoder.image_size,
+            mean=_three(encoder.mean),
+            std=_three(encoder.std),
+            fit=cast(Fit, fit),
+            name=INPUT_NAME,
+        ),
+        outputs=_output_shapes(detector),
+        encoder=_describe_encoder(encoder),
+        prompts=_describe_prompts(head_file),
+        score=score,
+        head=HeadSpec(sha256=head_file.sha256, seeds=tuple(head_file.seeds)),
+        training=head_file.settings.to_dict(),
+        precision=precision,
+        opset=opset,
+        parity=report.to_spec(),
+        tools=_tool_versions(),
+    )
+    on_step("writing the file")
+    model.metadata_props.add(key=METADATA_KEY, value=manifest.to_json())
+    with whole_file(target) as file:
+        file.write(model.SerializeToString(deterministic=True))
+    return report
+
+
+def _check_settings(fit: str, precision: str, w_pr: float, w_fnn: float, opset: int) -> None:
+    if fit not in get_args(Fit):
+        raise SettingError(f"--fit takes {', '.join(get_args(Fit))}, got {fit}")
+    if precision not in TOLERANCES:
+        raise SettingError(f"--precision takes {', '.join(TOLERANCES)}, got {precision}")
+    if opset not in OPSETS:
+        raise SettingError(f"--opset takes {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
+    if not all(math.isfinite(weight) and weight >= 0 for weight in (w_pr, w_fnn)) or w_pr + w_fnn == 0:
+        raise SettingError(f"--weights takes two numbers of 0 or more, not both 0, got {w_pr:g} {w_fnn:g}")
+
+
+def _load_encoder(head_file: HeadFile, spec: str | None, device: str) -> Encoder:
+    from wordsight.train.encoders import load_encoder
+
+    recorded = head_file.encoder
+    if spec is None:
+        spec = "mini" if recorded["weights"] == "mini" else f"{recorded['name']}:{recorded['weights']}"
+        # The loader compares first and loads then, and its message says what to do.
+        return load_encoder(spec, device=device, expected_sha256=recorded["sha256"])
+    name = spec.partition(":")[0]
+    if name != recorded["name"]:
+        raise HeadMismatch(f"this head was trained for the encoder {recorded['name']}, got {name}; train one for it")
+    return load_encoder(spec, device=device, expected_sha256=recorded["sha256"])
+
+
+def _embed_guiding(encoder: Encoder, head_file: HeadFile) -> Tensor:
+    """Embeddings (2, D) of the guiding prompts, normal first."""
+    from wordsight.train.embed import embed_texts
+
+    return torch.from_numpy(embed_texts(encoder, list(head_file.settings.pair.guiding()), progress=False))
+
+
+def _describe_encoder(encoder: Encoder) -> EncoderSpec:
+    # A path would tell strangers about this machine, and help nobody: the hash is what identifies a checkpoint.
+    weights = "local checkpoint" if Path(encoder.weights).is_absolute() else encoder.weights
+    return EncoderSpec(
+        name=encoder.name,
+        weights=weights,
+        sha256=encoder.sha256,
+        licence=encoder.licence,
+        embed_dim=encoder.embed_dim,
+        note=encoder.note,
+    )
+
+
+def _describe_prompts(head_file: HeadFile) -> PromptSpec:
+    from wordsight.train.prompts import TEMPLATE_ANOMALOUS, TEMPLATE_NORMAL
+
+    pair = head_file.settings.pair
+    guiding_normal, guiding_anomalous = pair.guiding()
+    return PromptSpec(
+        object=pair.object,
+        normal_word=pair.normal,
+        anomalous_word=pair.anomalous,
+        guiding_normal=guiding_normal,
+        guiding_anomalous=guiding_anomalous,
+        template_normal=TEMPLATE_NORMAL,
+        template_anomalous=TEMPLATE_ANOMALOUS,
+    )
+
+
+def _output_shapes(detector: FusedDetector) -> dict[str, tuple[str | int, ...]]:
+    widths = {"embedding": detector.head.embed_dim, "s_fnn_seeds": detector.head.num_heads}
+    return {name: ("N", widths[name]) if name in widths else ("N",) for name in detector.output_names}
+
+
+def _tool_versions() -> dict[str, str]:
+    found = {}
+    for tool in _TOOLS:
+        try:
+            found[tool.removesuffix("_torch")] = version(tool)
+        except PackageNotFoundError:  # a tool that came without metadata, such as a source tree on the path
+            found[tool.removesuffix("_torch")] = "unknown"
+    return found
+
+
+def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return float(red), float(green), float(blue)
+
+
+def _with_nan_last(value: float) -> float:
+    return math.inf if math.isnan(value) else value

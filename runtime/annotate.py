@@ -1,0 +1,70 @@
+"""Draws a result under its picture: a bar for the score, the numbers, and the decision's colour."""
+
+from typing import Any
+
+import numpy as np
+
+from wordsight.runtime.sinks.result import Result
+from wordsight.runtime.sources.frame import Image
+
+# BGR
+GOOD, DEFECT, UNSURE, PLAIN = (80, 175, 76), (54, 67, 244), (0, 165, 255), (200, 140, 60)
+_PAPER, _TRACK, _INK = (32, 32, 32), (72, 72, 72), (240, 240, 240)
+_COLOURS = {"good": GOOD, "defect": DEFECT, "unsure": UNSURE, None: PLAIN}
+
+STRIP = 44  # pixels below the picture
+LONGEST, SHORTEST = 1920, 320  # of the picture as it is drawn
+
+
+def annotate(result: Result, top: float, threshold: float | None = None) -> Image:
+    """Return the picture with its result drawn below it; the picture itself is not drawn over.
+
+    Larger pictures are shrunk to 1920 pixels on their longer side; ones too small for a caption are enlarged without
+    smoothing, or set on a dark ground where they are thin.
+
+    Args:
+        result: the scored frame.
+        top: highest score there can be, w_pr + w_fnn: the full bar.
+        threshold: marked on the bar where it is given.
+
+    Returns:
+        uint8 BGR (H', W', 3); sides are even, as video encoders want them.
+    """
+    import cv2
+
+    picture = _resized(result.frame.image, cv2)
+    height, width = picture.shape[:2]
+    canvas_width = max(SHORTEST, width + width % 2)
+    canvas = np.full((height + height % 2 + STRIP, canvas_width, 3), _PAPER, np.uint8)
+    left = (canvas_width - width) // 2
+    canvas[:height, left : left + width] = picture
+    colour = _COLOURS[result.decision]
+    _bar(canvas, canvas.shape[0] - STRIP, result.score / top, None if threshold is None else threshold / top, colour)
+    words = f"{result.score:.3f}" + (f" {result.decision}" if result.decision else "")
+    baseline = canvas.shape[0] - 12
+    cv2.putText(canvas, words, (8, baseline), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, 2, cv2.LINE_AA)
+    parts = f"s_pr {result.s_pr:.2f}  s_fnn {result.s_fnn:.2f}"
+    (parts_width, _), _ = cv2.getTextSize(parts, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
+    place = (canvas_width - parts_width - 8, baseline)
+    cv2.putText(canvas, parts, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)
+    return canvas
+
+
+def _resized(image: Image, cv2: Any) -> Image:
+    height, width = image.shape[:2]
+    scale = LONGEST / max(height, width)
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    # Whole steps keep the pixels of a tiny picture square and sharp.
+    step = max(1, min(SHORTEST // max(height, width), LONGEST // max(height, width)))
+    return np.asarray(image.repeat(step, axis=0).repeat(step, axis=1), np.uint8)
+
+
+def _bar(canvas: Image, y: int, share: float, mark: float | None, colour: tuple[int, int, int]) -> None:
+    width = canvas.shape[1]
+    canvas[y + 4 : y + 12] = _TRACK
+    canvas[y + 4 : y + 12, : round(width * min(max(share, 0.0), 1.0))] = colour
+    if mark is not None:
+        x = min(round(width * mark), width - 2)
+        canvas[y + 1 : y + 15, x : x + 2] = _INK

@@ -1,0 +1,264 @@
+"""The manifest: what an exported file says about itself, kept in its ONNX metadata as JSON.
+
+Export writes what is described here and the runtime reads it back, before any engine touches the file. N is the batch.
+Unknown keys are ignored, so that a file with a few more facts in it stays readable; a missing key, a wrong type or a
+value out of range is an error that names the key.
+"""
+
+import dataclasses
+import json
+import os
+import string
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from wordsight.runtime.checks import build, require
+from wordsight.runtime.errors import ExternalDataRefused, ManifestInvalid, ManifestMissing, ManifestTooNew, ModelDamaged
+from wordsight.runtime.protobuf import inspect_model
+
+METADATA_KEY = "wordsight"
+"""Key of the manifest in the ONNX file's `metadata_props`."""
+SCHEMA = 1
+"""Schema this version writes, and the latest it reads."""
+FORMULA = "w_pr * s_pr + w_fnn * s_fnn"
+"""How the two scores are summed (the paper's "CLIP + ours" with both weights 1)."""
+
+Fit = Literal["crop", "squash", "pad"]
+Shape = tuple[str | int, ...]
+
+_MAX_SIZE = 4096  # pixels a side of the encoder's input; the largest CLIP in use takes 1,024
+_HEX = frozenset(string.hexdigits.lower())
+
+
+def _require_sha256(key: str, value: str) -> None:
+    require(len(value) == 64 and _HEX.issuperset(value), key, "64 lower-case hexadecimal digits", value)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the graph takes, and how a frame is brought to it."""
+
+    size: int
+    """S, pixels a side."""
+    mean: tuple[float, float, float]
+    """Per channel, RGB, in units of 1 = white; subtracted inside the graph."""
+    std: tuple[float, float, float]
+    fit: Fit = "crop"
+    """"crop": shorter side to S, centre crop. "squash": both sides to S. "pad": longer side to S, black borders."""
+    name: str = "frames"
+    colour: Literal["BGR"] = "BGR"
+    dtype: Literal["uint8"] = "uint8"
+    layout: Literal["NHWC"] = "NHWC"
+    interpolation: Literal["bicubic"] = "bicubic"
+
+    def __post_init__(self) -> None:
+        require(1 <= self.size <= _MAX_SIZE, "input.size", f"1 to {_MAX_SIZE} pixels", self.size)
+        require(self.name != "", "input.name", "the name of the graph's input", self.name)
+        require(min(self.std) > 0, "input.std", "three numbers above 0", list(self.std))
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """The CLIP model inside, named so that a reader can find it again; never a path."""
+
+    name: str
+    weights: str
+    """A tag of open_clip, "mini", or "local checkpoint"."""
+    sha256: str
+    licence: str
+    embed_dim: int
+    """D, width of the shared space."""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        require(self.name != "", "encoder.name", "a name", self.name)
+        require(not set("/\\") & set(self.weights), "encoder.weights", "a tag, never a path", self.weights)
+        _require_sha256("encoder.sha256", self.sha256)
+        require(self.embed_dim >= 1, "encoder.embed_dim", "at least 1", self.embed_dim)
+
+
+@dataclass(frozen=True)
+class PromptSpec:
+    """The words behind the scores (sections 3.1 and 3.2 of the paper)."""
+
+    object: str
+    """[o], the noun; "object" where none is named."""
+    normal_word: str
+    """[n]."""
+    anomalous_word: str
+    """[a]."""
+    guiding_normal: str
+    """The prompt of s_pr that stands for a good part."""
+    guiding_anomalous: str
+    template_normal: str
+    """The template whose random words trained the head."""
+    template_anomalous: str
+
+
+@dataclass(frozen=True)
+class ScoreSpec:
+    """How `score` comes from s_pr and s_fnn (section 3.3 of the paper)."""
+
+    w_pr: float = 1.0
+    w_fnn: float = 1.0
+    temperature: float = 0.01
+    """T of the prompt-guided softmax."""
+    formula: Literal["w_pr * s_pr + w_fnn * s_fnn"] = FORMULA
+
+    def __post_init__(self) -> None:
+        require(self.w_pr >= 0, "score.w_pr", "0 or more", self.w_pr)
+        require(self.w_fnn >= 0, "score.w_fnn", "0 or more", self.w_fnn)
+        require(self.w_pr + self.w_fnn > 0, "score", "one of w_pr and w_fnn above 0", [self.w_pr, self.w_fnn])
+        require(self.temperature > 0, "score.temperature", "above 0", self.temperature)
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """The head file that was folded in."""
+
+    sha256: str
+    seeds: tuple[int, ...]
+    """One a folded head, in the order of `s_fnn_seeds`."""
+
+    def __post_init__(self) -> None:
+        _require_sha256("head.sha256", self.sha256)
+        require(len(self.seeds) > 0 and min(self.seeds) >= 0, "head.seeds", "at least one seed, 0 or more", self.seeds)
+
+
+@dataclass(frozen=True)
+class ParitySpec:
+    """How far the exported file was from torch on the same frames when it was written."""
+
+    status: Literal["passed", "not run"]
+    tolerance: float = 0.0
+    """Largest difference that was allowed."""
+    frames: int = 0
+    backend: str = ""
+    """Engine, version and provider that were compared."""
+    max: dict[str, float] = field(default_factory=dict)
+    """Largest absolute difference, by output."""
+    mean: dict[str, float] = field(default_factory=dict)
+    """Mean absolute difference, by output."""
+
+    def __post_init__(self) -> None:
+        require(self.tolerance >= 0, "parity.tolerance", "0 or more", self.tolerance)
+        least = 1 if self.status == "passed" else 0
+        require(self.frames >= least, "parity.frames", f"{least} or more when {self.status}", self.frames)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All of it; the fields are the keys of the JSON."""
+
+    created: str
+    """When, ISO 8601 in UTC: 2026-11-24T06:00:00Z."""
+    wordsight: str
+    """Version that wrote the file."""
+    input: InputSpec
+    outputs: dict[str, Shape]
+    """Shape by name, all float32: {"score": ("N",), "embedding": ("N", 640), ...}."""
+    encoder: EncoderSpec
+    prompts: PromptSpec
+    score: ScoreSpec
+    head: HeadSpec
+    training: dict[str, Any]
+    """The head's settings, as `wordsight.train` recorded them."""
+    precision: str
+    opset: int
+    parity: ParitySpec
+    tools: dict[str, str]
+    """Version by tool."""
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        require(self.schema == SCHEMA, "schema", str(SCHEMA), self.schema)
+        require(_is_time(self.created), "created", "a time such as 2026-11-24T06:00:00Z", self.created)
+        require(self.precision != "", "precision", "a name such as fp32", self.precision)
+        require(self.opset >= 1, "opset", "at least 1", self.opset)
+        for name in ("score", "s_pr", "s_fnn"):
+            require(name in self.outputs, "outputs", f"an output {name}", list(self.outputs))
+            require(self.outputs[name] == ("N",), f"outputs.{name}", ["N"], list(self.outputs[name]))
+        self._require_width("embedding", self.encoder.embed_dim)
+        self._require_width("s_fnn_seeds", len(self.head.seeds))
+        for name, shape in self.outputs.items():
+            good = shape[:1] == ("N",) and all(isinstance(axis, str) or axis >= 1 for axis in shape)
+            require(good, f"outputs.{name}", "a shape that begins with N", list(shape))
+
+    def _require_width(self, name: str, width: int) -> None:
+        if name in self.outputs:
+            require(self.outputs[name] == ("N", width), f"outputs.{name}", ["N", width], list(self.outputs[name]))
+
+    def to_json(self) -> str:
+        """The manifest as JSON text, in the order of the fields."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Manifest":
+        """Read a manifest from JSON text.
+
+        Raises:
+            ManifestTooNew: its schema is later than `SCHEMA`.
+            ManifestInvalid: it is no JSON, or a key is missing, of the wrong type, or out of range.
+        """
+        try:
+            data = json.loads(text, object_pairs_hook=_unique)
+        except (ValueError, RecursionError) as error:  # RecursionError: a hundred thousand brackets
+            raise ManifestInvalid(f"the manifest is no valid JSON: {error}") from error
+        if not isinstance(data, dict):
+            raise ManifestInvalid(f"the manifest should be a JSON object, got {type(data).__name__}")
+        schema = data.get("schema")
+        # Before anything else: a later schema may have renamed all the rest.
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise ManifestTooNew(
+                f"the model's manifest has schema {schema}, this Wordsight reads up to {SCHEMA}; "
+                "update Wordsight: pip install -U wordsight"
+            )
+        return build(cls, {"schema": None, **data})
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"key given twice: {next(name for name in names if names.count(name) > 1)}")
+    return result
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 does not read the Z
+    except ValueError:
+        return False
+    return True
+
+
+def read_manifest(path: str | os.PathLike[str]) -> Manifest:
+    """Read the manifest of an exported file without any engine, and hold the file against it.
+
+    Refuses what no engine should be shown: a file that is damaged, or that keeps a tensor in another file.
+
+    Args:
+        path: an ONNX file that `wordsight export` wrote.
+
+    Raises:
+        ModelError: no such file, a folder, an empty file.
+        ModelDamaged: truncated, garbage, not ONNX, or its graph lacks an output that the manifest promises.
+        ExternalDataRefused: a tensor lives in another file.
+        ManifestMissing, ManifestTooNew, ManifestInvalid: as their names say.
+    """
+    facts = inspect_model(path)
+    if facts.external:
+        raise ExternalDataRefused(
+            f"{path} keeps {facts.external} in another file; a model must be one file: export it again"
+        )
+    if METADATA_KEY not in facts.metadata:
+        raise ManifestMissing(f"{path} is an ONNX file without a Wordsight manifest; make one with: wordsight export")
+    try:
+        manifest = Manifest.from_json(facts.metadata[METADATA_KEY])
+    except (ManifestInvalid, ManifestTooNew) as error:
+        raise type(error)(f"{path}: {error}") from error
+    lacking = {manifest.input.name}.difference(facts.inputs) | manifest.outputs.keys() - set(facts.outputs)
+    if lacking:
+        raise ModelDamaged(f"{path}: the graph lacks what its manifest promises: {', '.join(sorted(lacking))}")
+    return manifest

@@ -1,0 +1,105 @@
+"""JSON lines: one object a scored frame, each line on the disk before the next frame is taken."""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from wordsight.runtime.errors import OutputError
+from wordsight.runtime.files import check_output_file
+from wordsight.runtime.sinks.result import Result
+from wordsight.runtime.sources.frame import Failure
+
+
+class LineFile:
+    """A file of JSON lines in which every line is whole, whatever happens to the disk or the process.
+
+    The file is made anew with the first line, so that a run that comes to nothing leaves an older file alone.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Check that `path` can be written; nothing is opened yet.
+
+        Raises:
+            OutputError: no such folder, or it is a folder itself, or permission is lacking.
+        """
+        self._path: Path = check_output_file(path)
+        self._descriptor: int | None = None
+        self._regular = False
+        self._length = 0  # bytes of whole lines
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Write one object as one line.
+
+        Raises:
+            OutputError: the disk is full or gone; the lines before stay, half of this one does not.
+        """
+        data = (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "backslashreplace")
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+                self._regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+            written = 0
+            while written < len(data):  # a nearly full disk takes a part first and complains at the next call
+                written += os.write(self._descriptor, data[written:])
+        except OSError as error:
+            if self._regular and self._descriptor is not None:
+                os.ftruncate(self._descriptor, self._length)
+            reason = (error.strerror or str(error)).lower()
+            raise OutputError(f"cannot write {self._path}: {reason}; the lines before this one are whole") from error
+        self._length += len(data)
+
+    def close(self) -> None:
+        """Close the file; harmless when it was never opened."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class JsonLines:
+    """Scored frames as JSON lines; failures are not in it."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Check `path`, as `LineFile` does."""
+        self._file = LineFile(path)
+
+    def write(self, result: Result) -> None:
+        """Write one scored frame as one line."""
+        self._file.append(result_line(result))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class ErrorLines:
+    """Failures as JSON lines: {"source", "frame", "error", "reason"}; `frame` is null for a whole file."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Check `path`, as `LineFile` does."""
+        self._file = LineFile(path)
+
+    def write(self, failure: Failure) -> None:
+        """Write one failure as one line."""
+        self._file.append(
+            {"source": failure.source, "frame": failure.frame, "error": failure.kind, "reason": failure.reason}
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def result_line(result: Result) -> dict[str, Any]:
+    """Return the object of one scored frame; the timestamp is ISO 8601 in UTC with a Z, to the millisecond."""
+    stamp = result.frame.timestamp.replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return {
+        "source": result.frame.source,
+        "frame": result.frame.index,
+        "timestamp": stamp + "Z",
+        "score": result.score,
+        "s_pr": result.s_pr,
+        "s_fnn": result.s_fnn,
+        "decision": result.decision,
+    }

@@ -1,0 +1,46 @@
+"""What a sink is given, one a frame."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from wordsight.runtime.sources.frame import Frame
+
+Decision = Literal["good", "unsure", "defect"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One scored frame.
+
+    Attributes:
+        frame: the frame, its image included (uint8 BGR, as it came from the source).
+        score: w_pr * s_pr + w_fnn * s_fnn, 0 to w_pr + w_fnn.
+        s_pr: prompt-guided score, 0 to 1 (section 3.1 of the paper).
+        s_fnn: the head's score, 0 to 1 (section 3.3).
+        decision: None without a threshold.
+    """
+
+    frame: Frame
+    score: float
+    s_pr: float
+    s_fnn: float
+    decision: Decision | None = None
+
+
+class Sink(Protocol):
+    """Somewhere results go."""
+
+    def write(self, result: Result) -> None:
+        """Take one result, in order."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is open. After an interrupt, too: what was written so far is then to be readable."""
+        ...
+
+
+def decide(score: float, threshold: float | None) -> Decision | None:
+    """Return "defect" from the threshold upwards, "good" below it, None without one."""
+    if threshold is None:
+        return None
+    return "defect" if score >= threshold else "good"

@@ -1,0 +1,342 @@
+"""Encoders: CLIP models that put texts and images into one space, by the name a user types.
+
+    mini                        the embedded stand-in for demos and tests
+    NAME:TAG                    a model and tag of open_clip, fetched once
+    NAME:/path/to/checkpoint    a model of open_clip with weights from a file
+"""
+
+import contextlib
+import difflib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wordsight.train.errors import DeviceAbsent, EncoderError, WeightsUnreachable
+from wordsight.train.files import sha256_of
+from wordsight.train.weights import fetch_tag, licence_of, read_state
+
+__all__ = ["DEFAULT_ENCODER", "MINI_NOTE", "Encoder", "check_spec", "load_encoder", "resolve_device"]
+
+DEFAULT_ENCODER = "ViT-B-16-plus-240:laion400m_e32"
+MINI_NOTE = "embedded stand-in for demos and tests, not a product encoder"
+
+_QUICKGELU = "-quickgelu"
+_FILE_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+
+
+@dataclass
+class Encoder:
+    """A CLIP model in eval mode with all that is needed to feed it.
+
+    Attributes:
+        name: "mini" or open_clip's name.
+        weights: "mini", a tag, or the absolute path of a checkpoint.
+        sha256: of the weights file, hexadecimal.
+        licence: of the weights, as their publisher states it.
+        note: what a user of the exported file should know, or "".
+        model: `encode_image` takes (B, 3, S, S) float32 normalised RGB, `encode_text` (B, C) int64 tokens; both give
+            (B, D) embeddings, not normalised. `visual` is the image tower.
+        tokenize: a list of B texts to (B, C) int64 tokens, C the model's context length (77 in CLIP).
+        image_size: S, pixels a side.
+        mean: what is subtracted from RGB in 0 ... 1, and
+        std: what it is then divided by.
+        embed_dim: D.
+    """
+
+    name: str
+    weights: str
+    sha256: str
+    licence: str
+    note: str
+    model: nn.Module
+    tokenize: Callable[[list[str]], Tensor]
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    embed_dim: int
+
+    @property
+    def spec(self) -> str:
+        """What `load_encoder` takes to give this encoder again."""
+        return self.name if self.name == "mini" else f"{self.name}:{self.weights}"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return next(self.model.parameters()).device
+
+
+def load_encoder(spec: str, device: str = "cpu", expected_sha256: str | None = None) -> Encoder:
+    """Load an encoder by its name.
+
+    Args:
+        spec: "mini", "NAME:TAG" or "NAME:/path/to/checkpoint".
+        device: "auto", "cpu" or "cuda".
+        expected_sha256: refuse weights whose file has another SHA-256 than this.
+
+    Raises:
+        EncoderError: an unknown name or tag, a file that is missing, damaged, unsafe or does not fit the model.
+        WeightsUnreachable: weights must be downloaded and cannot be.
+        DeviceAbsent: "cuda" on a machine without it.
+    """
+    target = resolve_device(device)
+    name, rest = check_spec(spec)
+    encoder = _load_mini(expected_sha256) if name == "mini" else _load_open_clip(name, rest, expected_sha256)
+    encoder.model.eval().requires_grad_(False).to(target)
+    return encoder
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn "auto", "cpu" or "cuda" (or "cuda:1") into a device that is there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        target = torch.device(device)
+    except RuntimeError:
+        target = torch.device("meta")
+    if target.type not in ("cpu", "cuda"):
+        raise EncoderError(f"--device takes auto, cpu or cuda, got {device!r}")
+    if target.type == "cuda" and not (target.index or 0) < torch.cuda.device_count():
+        raise DeviceAbsent(f"torch finds no device {device!r} here: use --device cpu, or install a CUDA driver and torch")
+    return target
+
+
+def check_spec(spec: str) -> tuple[str, str]:
+    """Split a name into model and tag or absolute path, and look both up, without loading or fetching anything.
+
+    Raises:
+        EncoderError: the model, the tag or the file is unknown; names near ones.
+    """
+    if spec == "mini":
+        return "mini", "mini"
+    import open_clip
+
+    name, _, rest = spec.partition(":")
+    known = open_clip.list_models()
+    base = name.removesuffix(_QUICKGELU)
+    if name not in known and base not in known:
+        near = {candidate.lower(): candidate for candidate in [*known, "mini"]}
+        close = [near[match] for match in difflib.get_close_matches(name.lower(), near, n=4, cutoff=0.5)]
+        hint = f": did you mean {', '.join(close)}?" if close else ": open_clip.list_models() names those there are"
+        raise EncoderError(f"there is no encoder {name!r}{hint}")
+    if _is_path(rest):
+        path = Path(rest).expanduser().absolute()
+        if not path.is_file():
+            raise EncoderError(f"there is no checkpoint {path}" + (" (it is a folder)" if path.is_dir() else ""))
+        return name, str(path)
+    tags = open_clip.list_pretrained_tags_by_model(_tags_name(name))
+    tag = rest.lower().replace("-", "_")
+    if tag not in tags:
+        listed = ", ".join(tags) if tags else "none: pass a checkpoint"
+        wrong = f"{name} has no weights {rest!r}" if rest else f"which weights of {name}?"
+        raise EncoderError(f"{wrong} Use {name}:TAG or {name}:/path/to/checkpoint; tags are {listed}")
+    return name, tag
+
+
+def _is_path(rest: str) -> bool:
+    return "/" in rest or "\\" in rest or rest.startswith("~") or rest.endswith(_FILE_SUFFIXES)
+
+
+def _tags_name(name: str) -> str:
+    """open_clip keeps the tags of NAME-quickgelu under that name where it has such a model, else under NAME."""
+    import open_clip
+
+    has_own = bool(open_clip.list_pretrained_tags_by_model(name))
+    return name if has_own else name.removesuffix(_QUICKGELU)
+
+
+def _load_mini(expected_sha256: str | None) -> Encoder:
+    import open_clip
+
+    from wordsight.train import mini
+
+    path = Path(str(resources.files(mini) / "mini.safetensors"))
+    if not path.is_file():
+        raise EncoderError(f"the embedded encoder's weights {path} are missing: install wordsight again")
+    sha256 = _checked_sha256(path, expected_sha256, "mini")
+    model = mini.load()
+    return Encoder(
+        name="mini",
+        weights="mini",
+        sha256=sha256,
+        licence="Apache-2.0",
+        note=MINI_NOTE,
+        model=model,
+        tokenize=open_clip.tokenize,
+        image_size=mini.IMAGE_SIZE,
+        mean=_three(mini.MEAN),
+        std=_three(mini.STD),
+        embed_dim=_width_of(model, open_clip.tokenize),
+    )
+
+
+def _load_open_clip(name: str, rest: str, expected_sha256: str | None) -> Encoder:
+    local = _is_path(rest)
+    config, note = _config_of_file(name, Path(rest)) if local else (_config_of_tag(name, rest), "")
+    quick_gelu = name.endswith(_QUICKGELU) or bool(config.get("quick_gelu"))
+    pass_as = name if name.endswith(_QUICKGELU) or not quick_gelu else name + _QUICKGELU
+    path = Path(rest) if local else fetch_tag(_tags_name(name), rest, pass_as)
+
+    sha256 = _checked_sha256(path, expected_sha256, f"{name}:{rest}")
+    state = read_state(path)
+    model = _build(name, quick_gelu)
+    _fill(model, state, name, path)
+    tokenize = _tokenizer(name)
+
+    preprocess = {**model.visual.preprocess_cfg, **{k: config[k] for k in ("mean", "std") if k in config}}
+    interpolation = config.get("interpolation", "bicubic")
+    if interpolation != "bicubic":
+        note = f"{note}; " if note else ""
+        note += f"trained on {interpolation} resizing, fed bicubic"
+    return Encoder(
+        name=name,
+        weights=rest,
+        sha256=sha256,
+        licence="unknown: local checkpoint" if local and not config else licence_of(rest, config),
+        note=note,
+        model=model,
+        tokenize=tokenize,
+        image_size=_side(model.visual.image_size, name),
+        mean=_three(preprocess["mean"]),
+        std=_three(preprocess["std"]),
+        embed_dim=_width_of(model, tokenize),
+    )
+
+
+def _config_of_tag(name: str, tag: str) -> dict[str, Any]:
+    import open_clip
+
+    return dict(open_clip.get_pretrained_cfg(_tags_name(name), tag))
+
+
+def _config_of_file(name: str, path: Path) -> tuple[dict[str, Any], str]:
+    """What open_clip says about a local file: that of the tag whose file bears this name, else what all tags share.
+
+    Returns:
+        The configuration (empty when nothing is known), and a note on what had to be assumed.
+    """
+    import open_clip
+
+    configs = [_config_of_tag(name, tag) for tag in open_clip.list_pretrained_tags_by_model(_tags_name(name))]
+    for config in configs:
+        if config.get("url", "").rpartition("/")[2] == path.name:
+            return config, ""
+    shared: dict[str, Any] = {}
+    unsure = []
+    for key, default in (("mean", None), ("std", None), ("interpolation", "bicubic"), ("quick_gelu", False)):
+        values = [config.get(key, default) for config in configs]
+        if values and all(value == values[0] for value in values):
+            shared[key] = values[0]
+        elif values and not (key == "quick_gelu" and name.endswith(_QUICKGELU)):
+            unsure.append({"quick_gelu": "GELU"}.get(key, key))
+    note = f"local checkpoint, {' and '.join(unsure)} assumed as in open_clip's default" if unsure else ""
+    return {key: value for key, value in shared.items() if value is not None}, note
+
+
+def _build(name: str, quick_gelu: bool) -> Any:
+    """The architecture with random weights; says nothing about it, and leaves the global random state alone."""
+    import open_clip
+
+    known = name if name in open_clip.list_models() else name.removesuffix(_QUICKGELU)
+    try:
+        with torch.random.fork_rng(devices=[]), _quiet_logging():
+            return open_clip.create_model(known, pretrained_text=False, force_quick_gelu=quick_gelu)
+    except OSError as error:  # a text tower of transformers asks the hub for its configuration
+        raise WeightsUnreachable(f"{name} needs files from the Hugging Face hub: {_first_line(error)}") from error
+    except (RuntimeError, ImportError, ValueError) as error:
+        raise EncoderError(f"{name} cannot be built here: {_first_line(error)}") from error
+
+
+def _fill(model: Any, state: dict[str, Tensor], name: str, path: Path) -> None:
+    """Load a checkpoint into its model; every name and every shape must fit."""
+    from open_clip.convert import convert_state_dict
+    from open_clip.model import convert_to_custom_text_state_dict
+
+    state = convert_state_dict(model, state)
+    if "positional_embedding" in state and not hasattr(model, "positional_embedding"):
+        state = convert_to_custom_text_state_dict(state)
+    # Entries that came and went between versions and hold no weights.
+    for key in ("input_resolution", "context_length", "vocab_size", "text.transformer.embeddings.position_ids"):
+        state.pop(key, None)
+
+    expected = model.state_dict()
+    for key in ("logit_scale", "logit_bias"):  # () or (1,), by version
+        if key in state and key in expected and state[key].numel() == 1:
+            state[key] = state[key].reshape(expected[key].shape)
+    faults = [f"{key} missing" for key in expected if key not in state]
+    faults += [f"{key} not of this model" for key in state if key not in expected]
+    faults += [
+        f"{key} is {tuple(state[key].shape)}, expected {tuple(expected[key].shape)}"
+        for key in expected
+        if key in state and state[key].shape != expected[key].shape
+    ]
+    if faults:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise EncoderError(f"{path} does not fit {name}: {'; '.join(faults[:3])}{more}")
+    model.load_state_dict(state)
+
+
+def _tokenizer(name: str) -> Callable[[list[str]], Tensor]:
+    import open_clip
+
+    known = name if name in open_clip.list_models() else name.removesuffix(_QUICKGELU)
+    text = open_clip.get_model_config(known)["text_cfg"]
+    if text.get("hf_tokenizer_name") or "siglip" in name.lower():
+        source = text.get("hf_tokenizer_name") or "open_clip's SigLIP tokenizers"
+        try:
+            with _quiet_logging():
+                return open_clip.get_tokenizer(known)  # type: ignore[no-any-return]
+        except Exception as error:  # transformers raises many kinds where files are missing
+            raise WeightsUnreachable(
+                f"{name} needs the tokenizer of {source}, which cannot be fetched ({_first_line(error)}). "
+                "Load it once with network, so that it lies in the cache, or use a model with CLIP's own tokenizer"
+            ) from error
+    return open_clip.get_tokenizer(known)  # type: ignore[no-any-return]
+
+
+def _checked_sha256(path: Path, expected: str | None, label: str) -> str:
+    sha256 = sha256_of(path)
+    if expected is not None and sha256 != expected:
+        raise EncoderError(
+            f"these are other weights of {label} than asked for: expected SHA-256 {expected[:16]}…, "
+            f"got {sha256[:16]}… of {path}"
+        )
+    return sha256
+
+
+@contextlib.contextmanager
+def _quiet_logging() -> Iterator[None]:
+    """open_clip logs "no pretrained weights loaded" while we are about to load them."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _width_of(model: Any, tokenize: Callable[[list[str]], Tensor]) -> int:
+    with torch.inference_mode():
+        return int(model.encode_text(tokenize(["a"])).shape[-1])
+
+
+def _side(size: Any, name: str) -> int:
+    height, width = size if isinstance(size, (tuple, list)) else (size, size)
+    if height != width:
+        raise EncoderError(f"{name} takes pictures of {width}x{height}: only square encoders are served")
+    return int(height)
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    red, green, blue = values
+    return float(red), float(green), float(blue)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).split("\n")[0][:200]
