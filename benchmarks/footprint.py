@@ -1,12 +1,12 @@
 """What the runtime costs before it scores anything: import time, help time, megabytes on disk."""
 
 import os
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from wordsight.benchmarks.timing import median
 from wordsight.runtime.errors import SettingError, WordsightError
 from wordsight.runtime.figures import Figure
 
@@ -52,10 +52,10 @@ def measure(repeats: int = 9, environment: Path | None = None) -> list[Figure]:
             numpys.append(alone)
             helps.append(helped)
     figures = [
-        _median("seconds.import_runtime", imports),
-        _median("seconds.import_numpy", numpys),
+        median("seconds.import_runtime", imports),
+        median("seconds.import_numpy", numpys),
         Figure("count.training_modules", heavy, n=repeats),
-        _median("seconds.help", helps),
+        median("seconds.help", helps),
     ]
     if environment is None:
         figures.append(Figure("megabytes.environment", None, reason="pass --env DIR to weigh an environment"))
@@ -99,7 +99,3 @@ def _run(python: str, code: str) -> str:
         last = (done.stderr.strip() or "no message").splitlines()[-1]
         raise WordsightError(f"{python} failed with exit code {done.returncode} while being timed: {last}")
     return done.stdout
-
-
-def _median(name: str, seconds: list[float]) -> Figure:
-    return Figure(name, statistics.median(seconds), "s", min(seconds), max(seconds), len(seconds))

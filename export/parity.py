@@ -20,9 +20,9 @@ from torch import Tensor
 from wordsight.export.errors import NoBackend
 from wordsight.export.fused import INPUT_NAME, TEMPERATURE
 from wordsight.runtime.errors import MissingPart
-from wordsight.runtime.manifest import ParitySpec
 
 if TYPE_CHECKING:
+    from wordsight.runtime.manifest import ParitySpec
     from wordsight.train.encoders import Encoder
     from wordsight.train.head import Head
 
@@ -66,6 +66,8 @@ class ParityReport:
 
     def to_spec(self) -> ParitySpec:
         """The entry of the manifest; a failed comparison has none, for its file is never written."""
+        from wordsight.runtime.manifest import ParitySpec
+
         status = self.status
         if status == "failed":
             raise ValueError("expected a report that passed or was not run, got one that failed")

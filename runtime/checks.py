@@ -19,9 +19,8 @@ def require(good: bool, key: str, expected: object, got: object) -> None:
 def build(cls: type[T], data: Any, key: str = "") -> T:
     """Make the dataclass `cls` of a JSON object, field by field.
 
-    Keys that `cls` does not know are ignored. A key is needed when its field has no default, and in every class that
-    a file of schema 1 must spell out; tuples are JSON arrays, an int is taken where a float is expected, a bool never
-    is a number.
+    Keys that `cls` does not know are ignored; every key it knows must be there, whether or not its field has a
+    default. Tuples are JSON arrays, an int is taken where a float is expected, a bool is never a number.
 
     Args:
         cls: a dataclass whose fields are str, int, float, Literal, tuple, dict or dataclasses.
@@ -36,10 +35,9 @@ def build(cls: type[T], data: Any, key: str = "") -> T:
     values: dict[str, Any] = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # T is a dataclass by contract
         name = f"{key}.{field.name}" if key else field.name
-        if field.name in data:
-            values[field.name] = _convert(data[field.name], hints[field.name], name)
-        elif not field.metadata.get("optional"):
+        if field.name not in data:
             raise ManifestInvalid(f"manifest key {name} is missing")
+        values[field.name] = _convert(data[field.name], hints[field.name], name)
     return cls(**values)
 
 

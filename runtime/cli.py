@@ -73,7 +73,9 @@ def _dispatch(words: list[str]) -> int:
     """Load the command that is asked for, only that one, and run it; return the exit code."""
     entries = _commands()
     if not entries:
-        raise _Unusable("no commands are registered: the installation is incomplete: pip install --force-reinstall wordsight")
+        raise _Unusable(
+            "no commands are registered, the installation is incomplete: pip install --force-reinstall wordsight"
+        )
     asked = next((word for word in words if not word.startswith("-")), None)
     chosen = {asked: entries[asked]} if asked in entries else entries
     app = typer.Typer(
@@ -102,11 +104,13 @@ def _commands() -> dict[str, importlib.metadata.EntryPoint]:
 def _register(app: typer.Typer, name: str, entry: importlib.metadata.EntryPoint, must_load: bool) -> None:
     try:
         target = entry.load()
-    except ModuleNotFoundError as error:
-        # The list of commands is to be readable although a layer's extra is not installed.
-        if must_load or _extra_of(error) is None:
+    except Exception as error:
+        if must_load:
             raise
-        app.command(name, help=f"(not installed: {_install(error)})")(lambda: None)
+        # The list of commands is to be readable although one layer's extra is not there, and says so.
+        known = isinstance(error, ModuleNotFoundError) and _extra_of(error) is not None
+        told = _install(error) if known and isinstance(error, ImportError) else f"cannot be loaded: {error}"
+        app.command(name, help=f"({told})")(lambda: None)
         return
     if isinstance(target, typer.Typer):
         app.add_typer(target, name=name)
@@ -121,7 +125,7 @@ def _version(value: bool) -> None:
 
 
 def _root(
-    version: bool = typer.Option(False, "--version", help="Print the version and leave.", callback=_version, is_eager=True),
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_version, is_eager=True),
 ) -> None:
     pass
 
@@ -167,15 +171,16 @@ def _report_usage(error: Any, format_message: Callable[[], str]) -> int:
 def _say(message: str, code: int) -> int:
     # One message, however many lines an exception's text brings along: at most six of them, of bearable length.
     lines = [line.rstrip() for line in message.splitlines() if line.strip()][:6] or ["failed"]
-    print("\n".join([f"wordsight: {lines[0]}"[:1000], *(f"  {line.strip()}"[:1000] for line in lines[1:])]), file=sys.stderr)
+    lines = [f"wordsight: {lines[0]}", *(f"  {line.strip()}" for line in lines[1:])]
+    print("\n".join(line[:1000] for line in lines), file=sys.stderr)
     return code
 
 
-def _extra_of(error: ModuleNotFoundError) -> str | None:
+def _extra_of(error: ImportError) -> str | None:
     return _EXTRAS.get((error.name or "").partition(".")[0])
 
 
-def _install(error: ModuleNotFoundError) -> str:
+def _install(error: ImportError) -> str:
     return f"pip install 'wordsight[{_extra_of(error)}]'"
 
 

@@ -21,7 +21,7 @@ METADATA_KEY = "wordsight"
 """Key of the manifest in the ONNX file's `metadata_props`."""
 SCHEMA = 1
 """Schema this version writes, and the latest it reads."""
-FORMULA = "w_pr * s_pr + w_fnn * s_fnn"
+FORMULA: Literal["w_pr * s_pr + w_fnn * s_fnn"] = "w_pr * s_pr + w_fnn * s_fnn"
 """How the two scores are summed (the paper's "CLIP + ours" with both weights 1)."""
 
 Fit = Literal["crop", "squash", "pad"]
@@ -35,22 +35,22 @@ def _require_sha256(key: str, value: str) -> None:
     require(len(value) == 64 and _HEX.issuperset(value), key, "64 lower-case hexadecimal digits", value)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InputSpec:
     """What the graph takes, and how a frame is brought to it."""
 
+    name: str = "frames"
     size: int
     """S, pixels a side."""
-    mean: tuple[float, float, float]
-    """Per channel, RGB, in units of 1 = white; subtracted inside the graph."""
-    std: tuple[float, float, float]
-    fit: Fit = "crop"
-    """"crop": shorter side to S, centre crop. "squash": both sides to S. "pad": longer side to S, black borders."""
-    name: str = "frames"
     colour: Literal["BGR"] = "BGR"
     dtype: Literal["uint8"] = "uint8"
     layout: Literal["NHWC"] = "NHWC"
+    fit: Fit = "crop"
+    """"crop": shorter side to S, centre crop. "squash": both sides to S. "pad": longer side to S, black borders."""
     interpolation: Literal["bicubic"] = "bicubic"
+    mean: tuple[float, float, float]
+    """Per channel, RGB, in units of 1 = white; subtracted inside the graph."""
+    std: tuple[float, float, float]
 
     def __post_init__(self) -> None:
         require(1 <= self.size <= _MAX_SIZE, "input.size", f"1 to {_MAX_SIZE} pixels", self.size)
@@ -58,7 +58,7 @@ class InputSpec:
         require(min(self.std) > 0, "input.std", "three numbers above 0", list(self.std))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EncoderSpec:
     """The CLIP model inside, named so that a reader can find it again; never a path."""
 
@@ -78,7 +78,7 @@ class EncoderSpec:
         require(self.embed_dim >= 1, "encoder.embed_dim", "at least 1", self.embed_dim)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PromptSpec:
     """The words behind the scores (sections 3.1 and 3.2 of the paper)."""
 
@@ -96,15 +96,15 @@ class PromptSpec:
     template_anomalous: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScoreSpec:
     """How `score` comes from s_pr and s_fnn (section 3.3 of the paper)."""
 
+    formula: Literal["w_pr * s_pr + w_fnn * s_fnn"] = FORMULA
     w_pr: float = 1.0
     w_fnn: float = 1.0
     temperature: float = 0.01
     """T of the prompt-guided softmax."""
-    formula: Literal["w_pr * s_pr + w_fnn * s_fnn"] = FORMULA
 
     def __post_init__(self) -> None:
         require(self.w_pr >= 0, "score.w_pr", "0 or more", self.w_pr)
@@ -113,7 +113,7 @@ class ScoreSpec:
         require(self.temperature > 0, "score.temperature", "above 0", self.temperature)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HeadSpec:
     """The head file that was folded in."""
 
@@ -126,7 +126,7 @@ class HeadSpec:
         require(len(self.seeds) > 0 and min(self.seeds) >= 0, "head.seeds", "at least one seed, 0 or more", self.seeds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ParitySpec:
     """How far the exported file was from torch on the same frames when it was written."""
 
@@ -147,10 +147,11 @@ class ParitySpec:
         require(self.frames >= least, "parity.frames", f"{least} or more when {self.status}", self.frames)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """All of it; the fields are the keys of the JSON."""
 
+    schema: int = SCHEMA
     created: str
     """When, ISO 8601 in UTC: 2026-11-24T06:00:00Z."""
     wordsight: str
@@ -169,7 +170,6 @@ class Manifest:
     parity: ParitySpec
     tools: dict[str, str]
     """Version by tool."""
-    schema: int = SCHEMA
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, "schema", str(SCHEMA), self.schema)

@@ -29,5 +29,7 @@ def demo_pictures() -> list[Path]:
 
 def _there(path: Path) -> Path:
     if not path.is_file():
-        raise MissingPart(f"the demo is not in this installation ({path.name})", "pip install --force-reinstall wordsight")
+        raise MissingPart(
+            f"the demo is not in this installation ({path.name})", "pip install --force-reinstall wordsight"
+        )
     return path

@@ -92,7 +92,7 @@ class AnnotatedPictures:
         wanted = Path(*parts) if parts else Path("frame")
         parent = check_output_folder(self.folder / wanted.parent)
         # A picture's suffix goes; "camera 0" and "10.0.0.7" have none to lose.
-        stem = wanted.stem if wanted.suffix.lower() not in ("", ".0") and not wanted.suffix[1:].isdigit() else wanted.name
+        stem = wanted.name if wanted.suffix[1:].isdigit() else wanted.stem
         number = 1
         while True:
             path = parent / f"{stem if number == 1 else f'{stem}-{number}'}{suffix}"
@@ -113,7 +113,10 @@ class _Video:
             path = free(name, suffix)
             part = path.with_name(f".wordsight-{os.getpid()}-{path.name}")
             writer = cv2.VideoWriter(
-                str(part), cv2.VideoWriter_fourcc(*code), fps, (first.shape[1], first.shape[0])  # type: ignore[attr-defined, unused-ignore]
+                str(part),
+                cv2.VideoWriter_fourcc(*code),
+                fps,
+                (first.shape[1], first.shape[0]),  # type: ignore[attr-defined, unused-ignore]
             )
             if writer.isOpened():
                 self._writer, self._path, self._part = writer, path, part

@@ -99,7 +99,8 @@ def folder(text: str, exclude: Path | None = None) -> Files:
     for parent, folders, names in os.walk(root, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".") and not _same(Path(parent, name), exclude)]
         paths += [Path(parent, name) for name in names if not name.startswith(".")]
-    return _found(Files(text, sorted(paths, key=natural), root, choosy=True), f"no picture or video in the folder {text}")
+    files = Files(text, sorted(paths, key=natural), root, choosy=True)
+    return _found(files, f"no picture or video in the folder {text}")
 
 
 def matches(text: str, exclude: Path | None = None) -> Files:

@@ -72,7 +72,7 @@ def _lines(paths: list[Path], width: float) -> Field:
 
 def _shrunk(layer: NDArray[np.uint8]) -> Field:
     """Coverage (S, S) from a drawing four times as large in 0 and 255."""
-    return np.asarray(cv2.resize(layer, (SIZE, SIZE), interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
+    return np.asarray(cv2.resize(layer, (SIZE, SIZE), interpolation=cv2.INTER_AREA) / np.float32(255), np.float32)
 
 
 def _walk(at: tuple[int, int], length: float, bend: float, steps: int, rng: np.random.Generator) -> Path:

@@ -224,3 +224,4 @@ def write(encoder: MiniCLIP, path: Path, settings: Settings) -> None:
     }
     about = {name: str(value) for name, value in asdict(settings).items()}
     save_file(weights, path, metadata={"format": "pt", "licence": "Apache-2.0", "encoder": "mini", **about})
+    path.chmod(0o644)  # safetensors writes for the owner alone, and the file is packaged

@@ -1,0 +1,85 @@
+"""`wordsight info`: what an exported file says about itself."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from wordsight.runtime.manifest import Manifest
+
+_SIZES = ((1920, 1080), (1280, 960))  # width, height in pixels: 16:9 and 4:3 cameras
+
+
+def info(
+    model: Annotated[str, typer.Argument(help="Exported model.", show_default=False)],
+    json_file: Annotated[str | None, typer.Option("--json", help="Write the manifest as JSON; - for stdout.")] = None,
+) -> None:
+    """Show the manifest of an exported model; needs no engine.
+
+    Example: wordsight info line3.onnx
+    """
+    from wordsight.runtime.files import check_output_file, whole_file
+    from wordsight.runtime.manifest import read_manifest
+
+    target = check_output_file(json_file) if json_file not in (None, "-") else None
+    manifest = read_manifest(model)
+    text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
+    if json_file == "-":
+        typer.echo(text)
+        return
+    if target is not None:
+        with whole_file(target, "w") as file:
+            file.write(text + "\n")
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows(manifest, Path(model)):
+        table.add_row(name, Text(value))
+    Console(highlight=False).print(table)
+
+
+def rows(manifest: "Manifest", path: Path) -> list[tuple[str, str]]:
+    """Return what is shown, line by line: (name, value)."""
+    from wordsight.runtime.preprocess import seen_share
+
+    spec, encoder, prompts, score, parity = (
+        manifest.input, manifest.encoder, manifest.prompts, manifest.score, manifest.parity
+    )  # fmt: skip
+    seen = [f"{seen_share(height, width, spec.size, spec.fit):.0%} of {width}x{height}" for width, height in _SIZES]
+    parts = [
+        ("model", f"{path.name}, written {manifest.created} by Wordsight {manifest.wordsight}, schema {manifest.schema}"),
+        ("input", f"{spec.name}: {spec.dtype} {spec.colour} {spec.layout}, {spec.size}x{spec.size}, {spec.interpolation}"),
+        ("fit", f"{spec.fit}: the encoder sees {', '.join(seen)}"),
+        ("outputs", ", ".join(f"{name} [{', '.join(map(str, shape))}]" for name, shape in manifest.outputs.items())),
+        ("encoder", f"{encoder.name}, weights {encoder.weights}, {encoder.embed_dim}-d, licence {encoder.licence}"),
+        ("", encoder.note),
+        ("encoder sha256", encoder.sha256),
+        ("object", prompts.object),
+        ("guiding prompts", f"{prompts.guiding_normal!r} / {prompts.guiding_anomalous!r}"),
+        ("templates", f"{prompts.template_normal!r} / {prompts.template_anomalous!r}"),
+        ("words", f"[n] {prompts.normal_word!r}, [a] {prompts.anomalous_word!r}"),
+        ("score", f"{score.formula}, w_pr {score.w_pr:g}, w_fnn {score.w_fnn:g}, T {score.temperature:g}"),
+        ("head sha256", manifest.head.sha256),
+        ("seeds", ", ".join(map(str, manifest.head.seeds))),
+        ("training", _pairs(manifest.training)),
+        ("precision", f"{manifest.precision}, opset {manifest.opset}"),
+        ("parity", f"{parity.status}" if parity.status == "not run" else
+         f"{parity.status}: {parity.frames} frames, {parity.backend}, tolerance {parity.tolerance:g}"),
+        ("  largest", _pairs(parity.max)),
+        ("  mean", _pairs(parity.mean)),
+        ("tools", _pairs(manifest.tools)),
+    ]  # fmt: skip
+    return [(name, value) for name, value in parts if value]
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()
+    )

@@ -1,0 +1,62 @@
+"""A table for people: every frame when they are few, the highest scores when they are many."""
+
+import heapq
+from typing import TYPE_CHECKING
+
+from wordsight.runtime.sinks.result import Result
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ALL_UP_TO = 40  # rows
+TOP = 10
+_STYLES = {"good": "green", "defect": "bold red", "unsure": "yellow"}
+
+Row = tuple[float, int, str, float, float, str | None]  # score, place, name, s_pr, s_fnn, decision
+
+
+class Table:
+    """Collects rows and prints them at the end; memory does not grow with the number of frames."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.count = 0
+        self.decisions: dict[str, int] = {}
+        self._first: list[Row] = []
+        self._top: list[Row] = []
+
+    def write(self, result: Result) -> None:
+        """Take one result."""
+        name = result.frame.name + (f" #{result.frame.index}" if result.frame.fps is not None else "")
+        row = (result.score, -self.count, name, result.s_pr, result.s_fnn, result.decision)
+        self.count += 1
+        if result.decision:
+            self.decisions[result.decision] = self.decisions.get(result.decision, 0) + 1
+        if len(self._first) < ALL_UP_TO:
+            self._first.append(row)
+        # Of equal scores the earlier frame stays: its place, negated, is the larger.
+        (heapq.heappush if len(self._top) < TOP else heapq.heappushpop)(self._top, row)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def show(self, console: "Console") -> None:
+        """Print all rows in their order, or the ten highest scores when there are more than forty."""
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        if not self.count:
+            return
+        few = self.count <= ALL_UP_TO
+        title = None if few else f"The {TOP} highest of {self.count} scores (--jsonl FILE keeps all)"
+        table = RichTable(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("frame", overflow="fold")
+        for name in ("score", "s_pr", "s_fnn"):
+            table.add_column(name, justify="right", no_wrap=True)
+        decided = bool(self.decisions)
+        if decided:
+            table.add_column("decision", no_wrap=True)
+        for score, _, name, s_pr, s_fnn, decision in self._first if few else sorted(self._top, reverse=True):
+            cells = [Text(name), Text(f"{score:.4f}", "bold"), Text(f"{s_pr:.4f}"), Text(f"{s_fnn:.4f}")]
+            table.add_row(*cells, *([Text(decision or "", _STYLES.get(decision or "", ""))] if decided else []))
+        console.print(table)
