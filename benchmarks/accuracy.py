@@ -140,8 +140,8 @@ def _trivial_figures(scored: Scored, dataset: Dataset) -> list[Figure]:
         if set(of_test) == set(of_fit) and len(set(of_fit)) > 1:
             told = np.zeros(len(labels))
             for noun in set(of_fit):
-                told[of_test == noun] = trivial.NearestGood().fit(rows[of_fit == noun]).score(
-                    scored.features[of_test == noun]
+                told[of_test == noun] = (
+                    trivial.NearestGood().fit(rows[of_fit == noun]).score(scored.features[of_test == noun])
                 )
             detectors["auroc.trivial.knn_of_noun"] = told
     else:

@@ -35,7 +35,8 @@ def accuracy(
     seeds: Annotated[int, typer.Option(min=1, help="Heads to train without --model.")] = _SEEDS,
     controls: Annotated[int, typer.Option(min=2, help="Heads on shuffled labels.")] = _HEADS,
     quick: Annotated[
-        bool, typer.Option("--quick", help=f"{_QUICK_PICTURES} pictures, {_QUICK_SEEDS} seeds, {_QUICK_HEADS} controls.")
+        bool,
+        typer.Option("--quick", help=f"{_QUICK_PICTURES} pictures, {_QUICK_SEEDS} seeds, {_QUICK_HEADS} controls."),
     ] = False,
 ) -> None:
     """AUROC of an exported file, scored through the runtime, with a control that must fail.
@@ -48,7 +49,11 @@ def accuracy(
     for path in (json, html):
         _check_output(path)
     if quick:
-        pictures, seeds, controls = min(pictures, _QUICK_PICTURES), min(seeds, _QUICK_SEEDS), min(controls, _QUICK_HEADS)
+        pictures, seeds, controls = (
+            min(pictures, _QUICK_PICTURES),
+            min(seeds, _QUICK_SEEDS),
+            min(controls, _QUICK_HEADS),
+        )
     dataset = datasets.read_folder(folder) if folder is not None else datasets.held_out(pictures)
     with tempfile.TemporaryDirectory(prefix="wordsight-") as scratch:
         result = _measured(dataset, model, encoder, list(range(seeds)), controls, Path(scratch))
@@ -70,7 +75,9 @@ def accuracy(
 
 @app.command()
 def text(
-    encoder: Annotated[str | None, typer.Option(help="NAME:TAG, NAME:/path or mini; random weights without it.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="NAME:TAG, NAME:/path or mini; random weights without it.")
+    ] = None,
     count: Annotated[int, typer.Option(min=2, help="Random-word prompts.")] = 1024,
     repeats: Repeats = 3,
     json: Json = None,
@@ -92,7 +99,9 @@ def text(
 
 @app.command()
 def fold(
-    encoder: Annotated[str | None, typer.Option(help="NAME:TAG, NAME:/path or mini; random weights without it.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="NAME:TAG, NAME:/path or mini; random weights without it.")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Frames a pass.")] = 1,
     repeats: Repeats = 40,
     json: Json = None,
@@ -136,7 +145,7 @@ def _measured(
 ) -> Any:
     """Train where no model is given, open the file, measure."""
     from wordsight.benchmarks.accuracy import measure
-    from wordsight.runtime import Model
+    from wordsight.runtime.model import Model
 
     encoder = None
     if model is None:

@@ -1,4 +1,4 @@
-"""What ten folded heads cost beside one, on the real architecture, through ONNX Runtime: the file that ships is timed."""
+"""What ten folded heads cost beside one, on the real architecture, through ONNX Runtime."""
 
 from functools import partial
 from pathlib import Path

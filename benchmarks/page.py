@@ -14,7 +14,8 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: #f5f5f3; color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-main { max-width: 1040px; margin: 32px auto; padding: 40px 48px; background: var(--paper); border: 1px solid var(--line); }
+main { max-width: 1040px; margin: 32px auto; padding: 40px 48px; background: var(--paper);
+  border: 1px solid var(--line); }
 h1 { font-size: 28px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -.01em; }
 h2 { font-size: 18px; margin: 40px 0 8px; padding-top: 14px; border-top: 1px solid var(--line); }
 h3 { font-size: 15px; margin: 22px 0 6px; }
@@ -53,7 +54,7 @@ def page(title: str, body: Iterable[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
         "style-src 'unsafe-inline'\">"
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
         + "\n".join(body)
@@ -118,11 +119,14 @@ def _box(mask: NDArray[np.bool_]) -> str:
     left, top = columns[0] / width - pad, rows[0] / height - pad
     right, bottom = (columns[-1] + 1) / width + pad, (rows[-1] + 1) / height + pad
     x, y = 100 * max(left, 0.005), 100 * max(top, 0.005)
+    place = (
+        f'x="{x:.1f}" y="{y:.1f}" width="{100 * min(right, 0.995) - x:.1f}" height="{100 * min(bottom, 0.995) - y:.1f}"'
+    )
     return (
         '<svg viewBox="0 0 100 100" preserveAspectRatio="none" fill="none" aria-hidden="true">'
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{100 * min(right, 0.995) - x:.1f}" '
-        f'height="{100 * min(bottom, 0.995) - y:.1f}" stroke="#fff" stroke-width="3" vector-effect="non-scaling-stroke"/>'
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{100 * min(right, 0.995) - x:.1f}" '
-        f'height="{100 * min(bottom, 0.995) - y:.1f}" stroke="#d0562f" stroke-width="1.2" '
-        'vector-effect="non-scaling-stroke"/></svg>'
+        + "".join(
+            f'<rect {place} stroke="{colour}" stroke-width="{wide}" vector-effect="non-scaling-stroke"/>'
+            for colour, wide in (("#fff", 3), ("#d0562f", 1.2))
+        )
+        + "</svg>"
     )

@@ -59,7 +59,10 @@ def _body(accuracy: Accuracy) -> Iterator[str]:
     yield from _frames(accuracy)
     yield "<h2>Figures</h2>"
     yield page.table(("figure", "value", "low … high", "n", "meaning"), _figure_rows(accuracy), (1, 2, 3))
-    for title, groups in (("By noun", accuracy.nouns), ("By kind of defect, against all good pictures", accuracy.kinds)):
+    for title, groups in (
+        ("By noun", accuracy.nouns),
+        ("By kind of defect, against all good pictures", accuracy.kinds),
+    ):
         if groups:
             yield f"<h3>{title}</h3>" + _groups(groups)
     yield "<h2>Share of the frame seen</h2>" + _seen(accuracy)
@@ -130,11 +133,17 @@ def _settings(accuracy: Accuracy) -> Iterator[tuple[str, str]]:
     m = accuracy.manifest
     yield "model, SHA-256", accuracy.sha256
     yield "made", f"{m.created} by Wordsight {m.wordsight}"
-    yield "encoder", f"{m.encoder.name}, weights {m.encoder.weights}, licence {m.encoder.licence}, {m.encoder.embed_dim}-d"
+    yield (
+        "encoder",
+        f"{m.encoder.name}, weights {m.encoder.weights}, licence {m.encoder.licence}, {m.encoder.embed_dim}-d",
+    )
     yield "encoder, SHA-256", m.encoder.sha256
     yield "guiding prompts", f"“{m.prompts.guiding_normal}” / “{m.prompts.guiding_anomalous}”"
     yield "training prompts", f"“{m.prompts.template_normal}” / “{m.prompts.template_anomalous}”"
-    yield "score", f"{m.score.formula}, w_pr {m.score.w_pr:g}, w_fnn {m.score.w_fnn:g}, temperature {m.score.temperature:g}"
+    yield (
+        "score",
+        f"{m.score.formula}, w_pr {m.score.w_pr:g}, w_fnn {m.score.w_fnn:g}, temperature {m.score.temperature:g}",
+    )
     yield "seeds folded", ", ".join(map(str, m.head.seeds))
     yield from ((f"training: {name}", _plain(value)) for name, value in m.training.items())
     yield "input", f"{m.input.size}×{m.input.size}, fit {m.input.fit}, {m.input.interpolation}"

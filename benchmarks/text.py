@@ -67,7 +67,7 @@ def measure(encoder: "Encoder", count: int = 1024, repeats: int = 3, sweep: int 
     }
     trial = {f"{name} {size}": partial(way, prompts[:sweep], size) for name, way in ways.items() for size in BATCHES}
     swept = timing.interleaved(trial, 1, warm_up=0)
-    best = {name: min(BATCHES, key=lambda size, name=name: swept[f"{name} {size}"][0]) for name in ways}
+    best = {name: min(BATCHES, key=partial(_swept, swept, name)) for name in ways}
     rows: dict[str, NDArray[np.float32]] = {}
 
     def run(name: str) -> None:
@@ -82,6 +82,10 @@ def measure(encoder: "Encoder", count: int = 1024, repeats: int = 3, sweep: int 
     ]
     figures += [timing.median(f"seconds.text_{name}", seconds[name]) for name in ways]
     return figures + [Figure(f"batch.text_{name}", size, n=1) for name, size in best.items()]
+
+
+def _swept(seconds: dict[str, list[float]], name: str, size: int) -> float:
+    return seconds[f"{name} {size}"][0]
 
 
 def _cosine(name: str, left: NDArray[np.float32], right: NDArray[np.float32]) -> Figure:

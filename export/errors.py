@@ -1,11 +1,11 @@
 """What can go wrong in an export, on top of what training and the runtime raise themselves.
 
-    WordsightError (runtime)
-    └── ExportError                exit code 2
-        ├── ParityError            the exported graph disagrees with torch; nothing was written
-        ├── HeadMismatch           the head was trained for another encoder or other weights
-        ├── TooLarge               the tower does not fit into one ONNX file
-        └── NoBackend              no backend at hand can run the graph, so nothing can be compared
+WordsightError (runtime)
+└── ExportError                exit code 2
+├── ParityError            the exported graph disagrees with torch; nothing was written
+├── HeadMismatch           the head was trained for another encoder or other weights
+├── TooLarge               the tower does not fit into one ONNX file
+└── NoBackend              no backend at hand can run the graph, so nothing can be compared
 """
 
 from __future__ import annotations

@@ -33,8 +33,9 @@ def _affine_layers(head: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
                 yield pending
             if not activated:
                 raise ValueError("expected a ReLU between the head's linear layers")
-            bias = module.bias if module.bias is not None else torch.zeros(module.out_features)
-            pending = (module.weight.detach().cpu().double(), bias.detach().cpu().double())
+            no_bias = torch.zeros(module.out_features)
+            start = no_bias if module.bias is None else module.bias.detach()
+            pending = (module.weight.detach().cpu().double(), start.cpu().double())
             activated = False
         elif isinstance(module, nn.BatchNorm1d):
             if pending is None or activated or module.running_mean is None or module.running_var is None:

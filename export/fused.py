@@ -61,7 +61,7 @@ class FusedDetector(nn.Module):
         super().__init__()
         if tuple(guiding.shape) != (2, encoder.embed_dim):
             raise ValueError(f"expected two guiding embeddings (2, {encoder.embed_dim}), got {tuple(guiding.shape)}")
-        self.tower = with_plain_attention(encoder.model.visual)
+        self.tower = with_plain_attention(encoder.model.get_submodule("visual"))
         self.head = fold_heads(heads)
         if self.head.embed_dim != encoder.embed_dim:
             raise ValueError(f"expected heads for embeddings of width {encoder.embed_dim}, got {self.head.embed_dim}")

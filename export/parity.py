@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -89,7 +89,7 @@ def parity_frames(size: int, seed: int = 0) -> Frames:
     y, x = np.mgrid[0:size, 0:size] / size
     natural = []
     for _ in range(NUM_FRAMES - 4):
-        angle, phase, frequency = rng.uniform(0, 2 * np.pi, 2).tolist() + [rng.uniform(2, 12)]
+        angle, phase, frequency = *rng.uniform(0, 2 * np.pi, 2), rng.uniform(2, 12)
         shading = 110 + 60 * np.sin(frequency * (x * np.cos(angle) + y * np.sin(angle)) + phase)
         picture = shading[..., None] * rng.uniform(0.6, 1.2, 3)
         centre, radius = rng.uniform(0.3, 0.7, 2), rng.uniform(0.1, 0.3)
@@ -131,7 +131,7 @@ def reference_outputs(
     rgb = torch.from_numpy(frames[..., ::-1].copy()).to(device).permute(0, 3, 1, 2)  # (N, 3, S, S)
     # TF32, on by default in cuDNN, would cost three digits.
     with torch.backends.cudnn.flags(allow_tf32=False):
-        unit = F.normalize(encoder.model.encode_image((rgb / 255 - mean) / std), dim=-1)  # (N, D)
+        unit = F.normalize(cast(Any, encoder.model).encode_image((rgb / 255 - mean) / std), dim=-1)  # (N, D)
         texts = F.normalize(guiding.to(unit), dim=-1)
         s_pr = torch.softmax(unit @ texts.T / temperature, dim=-1)[:, 1]
         seeds = torch.stack([torch.sigmoid(head.to(device).eval()(unit)) for head in heads], dim=1)  # (N, K)

@@ -53,7 +53,9 @@ def _convert(value: Any, hint: Any, key: str) -> Any:
         variadic = args[-1] is Ellipsis
         require(variadic or len(value) == len(args), key, f"{len(args)} entries", value)
         kinds = args[:1] * len(value) if variadic else args
-        return tuple(_convert(item, kind, f"{key}[{i}]") for i, (item, kind) in enumerate(zip(value, kinds)))
+        return tuple(
+            _convert(item, kind, f"{key}[{i}]") for i, (item, kind) in enumerate(zip(value, kinds, strict=True))
+        )
     if origin is dict:
         require(isinstance(value, dict), key, "an object", value)
         return {name: _convert(item, args[1], f"{key}.{name}") for name, item in value.items()}

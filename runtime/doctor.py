@@ -73,7 +73,7 @@ def doctor(
 
 
 def examine() -> list[Finding]:
-    """Look at everything; nothing is changed."""
+    """Look at everything and change nothing."""
     from wordsight.runtime.figures import cpu_name, memory_gb, usable_cores
 
     memory = memory_gb()

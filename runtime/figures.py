@@ -68,7 +68,7 @@ class Figure:
 
 
 def machine() -> dict[str, Any]:
-    """Describe this machine: processor, cores, memory, system, Python and the wheels that matter. Imports none of them."""
+    """Describe this machine: processor, cores, memory, system, Python and the wheels that matter, none imported."""
     return {
         "cpu": cpu_name(),
         "cores": usable_cores(),

@@ -1,7 +1,7 @@
 """A frame of any size to the encoder's square, as Pillow's bicubic filter does it.
 
 OpenCV has no such filter (its cubic does not widen when it shrinks), and CLIP was trained behind Pillow's. Resizing is
-two products with banded matrices, columns first, rounded to 8 bit in between. The weights are Pillow's own fixed-point
+two products with banded matrices, rounded to 8 bit in between, in the order of Pillow 13. The weights are Pillow's own fixed-point
 integers, exact in float64, so the result agrees with `open_clip.image_transform` on the decoded 8-bit picture: to 1
 grey level at most and 0.01 on average is promised and tested, 0 is what is seen. Only the taps that reach the crop are
 computed: a frame of 20,000x3 is cropped before it is resized.
@@ -47,8 +47,9 @@ def check_frame(frame: Any) -> Frame:
 def fit_frame(frame: Frame, size: int, fit: Fit = "crop") -> Frame:
     """Bring a frame to (size, size, 3).
 
-    "crop": the shorter side becomes `size`, the centre is cut out (open_clip's "shortest"). "squash": both sides become
-    `size`. "pad": the longer side becomes `size`, the rest is black ("longest"); a side that would vanish keeps 1 pixel.
+    "crop": the shorter side becomes `size`, the centre is cut out (open_clip's "shortest"). "squash": both sides
+    become `size`. "pad": the longer side becomes `size`, the rest is black ("longest"; a side that would vanish there,
+    which open_clip refuses, keeps 1 pixel).
 
     Args:
         frame: (H, W, 3) uint8 BGR.
@@ -100,18 +101,25 @@ def _offset(length: int, size: int) -> int:
     return max(0, round((length - size) / 2.0))  # half to even, as torchvision's CenterCrop does
 
 
-def _resize(
-    frame: Frame, rows: int, columns: int, row_range: tuple[int, int], column_range: tuple[int, int]
-) -> Frame:
+def _resize(frame: Frame, rows: int, columns: int, row_range: tuple[int, int], column_range: tuple[int, int]) -> Frame:
     """The part (row_range, column_range) of `frame` resized to (rows, columns)."""
     height, width = frame.shape[:2]
-    across = _bands(width, columns, *column_range)
-    down = _bands(height, rows, *row_range)
-    first, last = down[0][1], max(band[2] for band in down)
+    if height > rows and height - rows > 2 * (width - columns):
+        # Pillow 13 resamples such tall frames vertically first; rounding in between makes that visible.
+        turned = _two_passes(frame.transpose(1, 0, 2), columns, rows, column_range, row_range)
+        return np.ascontiguousarray(turned.transpose(1, 0, 2))
+    return np.ascontiguousarray(_two_passes(frame, rows, columns, row_range, column_range))
+
+
+def _two_passes(
+    frame: Frame, rows: int, columns: int, row_range: tuple[int, int], column_range: tuple[int, int]
+) -> Frame:
+    across = _bands(frame.shape[1], columns, *column_range)
+    down = _bands(frame.shape[0], rows, *row_range)
+    first, last = min(band[1] for band in down), max(band[2] for band in down)
+    shifted = tuple((start, begin - first, stop - first, weights) for start, begin, stop, weights in down)
     middle = _columns(frame[first:last], across, column_range[1] - column_range[0])
-    turned = _columns(middle.transpose(1, 0, 2), tuple((b[0], b[1] - first, b[2] - first, b[3]) for b in down),
-                      row_range[1] - row_range[0])  # fmt: skip
-    return np.ascontiguousarray(turned.transpose(1, 0, 2))
+    return _columns(middle.transpose(1, 0, 2), shifted, row_range[1] - row_range[0]).transpose(1, 0, 2)
 
 
 Band = tuple[int, int, int, NDArray[np.float64]]
@@ -134,7 +142,7 @@ def _columns(frame: Frame, bands: tuple[Band, ...], count: int) -> Frame:
             result[:, row : row + step, start : start + weights.shape[1]] = summed.astype(np.uint8).reshape(
                 3, part.shape[1], -1
             )
-    return result.transpose(1, 2, 0)
+    return np.asarray(result.transpose(1, 2, 0), np.uint8)
 
 
 @lru_cache(maxsize=16)
@@ -161,7 +169,7 @@ def _bands(length: int, target: int, start: int, stop: int) -> tuple[Band, ...]:
     return tuple(bands)
 
 
-def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cubic(x: Any) -> NDArray[np.float64]:
     """Keys' cubic convolution kernel with a = -0.5."""
     x = np.abs(x)
     near = ((_A + 2.0) * x - (_A + 3.0)) * x * x + 1

@@ -96,7 +96,7 @@ def run(
 
     interrupted = False
     with contextlib.ExitStack() as stack:
-        loaded = stack.enter_context(Model(model_path, backend=backend))
+        loaded = stack.enter_context(Model(model_path, backend=backend, batch_size=batch))
         for sink in sinks:
             stack.callback(sink.close)
         if error_lines:

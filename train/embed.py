@@ -102,7 +102,7 @@ def _embed(
 
     embeddings = torch.empty(len(prompts), encoder.embed_dim)
     with _bar(progress, label, len(prompts)) as advance:
-        for batch in order.split(batch_size):
+        for batch in torch.split(order, batch_size):
             context = int(lengths[batch].max())
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                 features = encode(encoder.model, tokens[batch, :context].to(device))

@@ -1,8 +1,8 @@
 """Encoders: CLIP models that put texts and images into one space, by the name a user types.
 
-    mini                        the embedded stand-in for demos and tests
-    NAME:TAG                    a model and tag of open_clip, fetched once
-    NAME:/path/to/checkpoint    a model of open_clip with weights from a file
+- `mini`: the embedded stand-in for demos and tests
+- `NAME:TAG`: a model and tag of open_clip, fetched once
+- `NAME:/path/to/checkpoint`: a model of open_clip with weights from a file
 """
 
 import contextlib
@@ -103,7 +103,7 @@ def resolve_device(device: str) -> torch.device:
     if target.type not in ("cpu", "cuda"):
         raise EncoderError(f"--device takes auto, cpu or cuda, got {device!r}")
     if target.type == "cuda" and not (target.index or 0) < torch.cuda.device_count():
-        raise DeviceAbsent(f"torch finds no device {device!r} here: use --device cpu, or install a CUDA driver and torch")
+        raise DeviceAbsent(f"torch finds no device {device!r} here: use --device cpu, or install a CUDA driver")
     return target
 
 
@@ -134,7 +134,7 @@ def check_spec(spec: str) -> tuple[str, str]:
     tag = rest.lower().replace("-", "_")
     if tag not in tags:
         listed = ", ".join(tags) if tags else "none: pass a checkpoint"
-        wrong = f"{name} has no weights {rest!r}" if rest else f"which weights of {name}?"
+        wrong = f"{name} has no weights {rest!r}." if rest else f"which weights of {name}?"
         raise EncoderError(f"{wrong} Use {name}:TAG or {name}:/path/to/checkpoint; tags are {listed}")
     return name, tag
 

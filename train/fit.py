@@ -130,9 +130,8 @@ def train_heads(
             cache=cache,
             label=f"words of seed {seed} ({place} of {len(seeds)})",
         )
-        heads.append(
-            fit_head(embeddings[: len(normal)], embeddings[len(normal) :], settings, seed, shuffle_labels=shuffle_labels)
-        )
+        halves = embeddings[: len(normal)], embeddings[len(normal) :]
+        heads.append(fit_head(*halves, settings, seed, shuffle_labels=shuffle_labels))
     return heads
 
 
@@ -165,7 +164,8 @@ def fit_head(
     pairs = _as_pairs(normal, anomalous)  # (N_p, 2, D)
     labels = torch.tensor([0.0, 1.0]).repeat(len(pairs), 1)  # (N_p, 2)
     # One stream for orders and one for shuffled labels: the control sees the same batches as the head it controls.
-    order_stream, label_stream = (np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(seed).spawn(2))
+    streams = np.random.SeedSequence(seed).spawn(2)
+    order_stream, label_stream = (np.random.Generator(np.random.PCG64(stream)) for stream in streams)
     if shuffle_labels:
         labels = labels.flatten()[torch.from_numpy(label_stream.permutation(labels.numel()))].reshape(labels.shape)
 
@@ -180,7 +180,7 @@ def fit_head(
                     group["lr"] = settings.lr * settings.lr_decay
             order = torch.from_numpy(order_stream.permutation(len(pairs)))
             # The last batch may be short; even one pair is two samples, enough for batch norm.
-            for batch in order.split(settings.batch_pairs):
+            for batch in torch.split(order, settings.batch_pairs):
                 logits = head(pairs[batch].flatten(0, 1))
                 loss = F.binary_cross_entropy_with_logits(logits, labels[batch].flatten())
                 optimizer.zero_grad()
@@ -208,7 +208,7 @@ def _as_pairs(normal: NDArray[np.float32], anomalous: NDArray[np.float32]) -> Te
         )
     pairs = np.stack([normal, anomalous], axis=1).astype(np.float32, copy=False)
     if not np.isfinite(pairs).all():
-        raise SettingError("a head is fitted on finite embeddings, got NaN or infinity: the encoder's weights are broken")
+        raise SettingError("a head is fitted on finite embeddings, got NaN or infinity: are the weights broken?")
     return torch.from_numpy(pairs)
 
 

@@ -108,4 +108,5 @@ def check_words(num_pairs: int, min_length: int, max_length: int) -> None:
 
 def _choose(raw: NDArray[np.uint64], choices: int) -> NDArray[np.int64]:
     """Map 64 random bits to 0 ... choices - 1, uneven by less than choices / 2**32."""
-    return (((raw >> np.uint64(32)) * np.uint64(choices)) >> np.uint64(32)).astype(np.int64)
+    chosen: NDArray[np.int64] = (((raw >> np.uint64(32)) * np.uint64(choices)) >> np.uint64(32)).astype(np.int64)
+    return chosen

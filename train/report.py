@@ -34,9 +34,7 @@ def print_summary(path: Path, heads: Sequence["Head"], seeds: Sequence[int], enc
     if encoder.note:
         console.print(f"Note: {encoder.note}", markup=False, highlight=False)
     console.print(f"Saved {path}", markup=False, highlight=False)
-    console.print(
-        f"Next: wordsight export {path} -o {path.with_suffix('.onnx').name}", markup=False, highlight=False
-    )
+    console.print(f"Next: wordsight export {path} -o {path.with_suffix('.onnx').name}", markup=False, highlight=False)
 
 
 def write_figures(path: Path, heads: Sequence["Head"], seeds: Sequence[int], device: str) -> None:
@@ -48,9 +46,7 @@ def write_figures(path: Path, heads: Sequence["Head"], seeds: Sequence[int], dev
     for name, unit in (("final_loss", ""), ("accuracy", "fraction")):
         values = [getattr(head.history, name) for head in heads if head.history]
         figures.append(_figure(f"train.{name}", mean(values), unit, min(values), max(values), len(values)))
-        figures += [
-            _figure(f"train.{name}.seed{seed}", value, unit) for seed, value in zip(seeds, values, strict=True)
-        ]
+        figures += [_figure(f"train.{name}.seed{seed}", value, unit) for seed, value in zip(seeds, values, strict=True)]
     content = {"command": "train", "machine": _machine(device), "figures": figures}
     with whole_file(path) as file:
         file.write(json.dumps(content, indent=1).encode() + b"\n")
@@ -63,7 +59,7 @@ def _figure(
 
 
 def _machine(device: str) -> dict[str, Any]:
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in ("wordsight", "torch", "open_clip_torch", "numpy"):
         try:
             versions[name] = version(name)

@@ -72,7 +72,8 @@ def _encode_causal(tower: Any, tokens: Tensor) -> Tensor:
     x = tower.token_embedding(tokens).to(dtype)  # (B, L, W)
     x = x + tower.positional_embedding[:length].to(dtype)
     x = tower.transformer(x, attn_mask=tower.attn_mask[:length, :length])
-    x = x[torch.arange(len(x), device=x.device), end_places(tokens)]  # (B, W): layer norm is per token, so this may go first
+    # Only end tokens from here on, (B, W): layer norm and projection look at one token at a time.
+    x = x[torch.arange(len(x), device=x.device), end_places(tokens)]
     x = tower.ln_final(x)
     if isinstance(tower.text_projection, nn.Linear):
         return cast(Tensor, tower.text_projection(x))

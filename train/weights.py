@@ -70,9 +70,7 @@ def fetch_tag(name: str, tag: str, pass_as: str) -> Path:
         raise WeightsUnreachable(_advice(name, tag, pass_as, url, hub, reason)) from error
 
 
-def _advice(
-    name: str, tag: str, pass_as: str, url: str, hub: tuple[str, tuple[str, ...]] | None, reason: str
-) -> str:
+def _advice(name: str, tag: str, pass_as: str, url: str, hub: tuple[str, tuple[str, ...]] | None, reason: str) -> str:
     lines = [f"the weights {name}:{tag} are not on this machine and cannot be downloaded ({reason})."]
     if hub:
         lines.append(f"Fetch {hub[1][0]} (or {hub[1][-1]}) of {hub[0]} on the Hugging Face hub elsewhere,")
@@ -169,7 +167,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     if start == b"PK" or start[:1] == b"\x80":
         raise EncoderError(f"{path} is a pickle under the name of safetensors: it was not read. Fetch the real file")
     try:
-        return load_file(path)
+        state: dict[str, Tensor] = load_file(path)
+        return state
     except (SafetensorError, ValueError) as error:
         raise EncoderError(f"{path} is not whole safetensors ({error}): copy it again") from error
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+
 from wordsight.export.fused import FusedDetector
 from wordsight.export.graph import build_graph
 from wordsight.train.encoders import Encoder

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+
 from wordsight.export.attention import PlainAttention, with_plain_attention
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+
 from wordsight.export.fold import fold_heads
 from wordsight.train.head import Head
 

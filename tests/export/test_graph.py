@@ -10,6 +10,7 @@ import onnxruntime as ort
 import pytest
 import torch
 from torch import nn
+
 from wordsight.export.fused import FusedDetector
 from wordsight.export.graph import build_graph
 from wordsight.export.parity import compare_with_onnxruntime, parity_frames, reference_outputs
@@ -113,10 +114,13 @@ def test_input_and_outputs_are_as_the_manifest_says(exported):
 
 
 def test_the_file_says_nothing_of_the_machine(exported):
-    paths = [str(Path.home()), os.getcwd(), str(Path(__file__).parents[2]), "site-packages", "/work", "/root", ".py"]
-    for text in paths:
-        assert text == "/" or text.encode() not in exported.onnx
-    assert b"stack_trace" not in exported.onnx
+    model = onnx.load_from_string(exported.onnx)
+    for tensor in model.graph.initializer:
+        tensor.ClearField("raw_data")  # random bytes spell every short word sooner or later
+    rest = model.SerializeToString()
+    home = {path for path in (str(Path.home()), os.getcwd(), str(Path(__file__).parents[2])) if path != "/"}
+    for text in (*home, "/work", "/root", "site-packages", ".py", "stack_trace", "open_clip"):
+        assert text.encode() not in rest, text
 
 
 def test_the_same_module_gives_the_same_bytes(mini):

@@ -28,7 +28,7 @@ def test_the_file_is_small_and_fp16():
     assert mini.WEIGHTS.stat().st_size <= 25e6
     with safe_open(mini.WEIGHTS, "pt") as file:
         about = file.metadata()
-        kinds = {file.get_tensor(name).dtype for name in file.keys() if "num_batches" not in name}  # noqa: SIM118
+        kinds = {file.get_tensor(name).dtype for name in file.keys() if "num_batches" not in name}
     assert kinds == {torch.float16}
     assert about["licence"] == "Apache-2.0"
     assert {"seed", "steps", "peak_lr"} <= about.keys()

@@ -1,0 +1,142 @@
+"""The public face: a model and the scores it gives."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordsight.runtime.backends import open_backend
+from wordsight.runtime.errors import FrameError, ModelError, SettingError
+from wordsight.runtime.manifest import read_manifest
+from wordsight.runtime.preprocess import check_frame, fit_frame, seen_share
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of N frames, in the order they were given; all float32, higher is more anomalous."""
+
+    score: Floats
+    """(N,), w_pr * s_pr + w_fnn * s_fnn."""
+    s_pr: Floats
+    """(N,), 0 to 1: the prompt-guided score."""
+    s_fnn: Floats
+    """(N,), 0 to 1: the head's, mean over the folded seeds."""
+    embedding: Floats | None = None
+    """(N, D) unit vectors, where the file gives them."""
+    s_fnn_seeds: Floats | None = None
+    """(N, K), one column a folded seed, where the file gives them."""
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+class Model:
+    """An exported file, ready to score frames.
+
+    Use it as a context manager, or call `close`. Not to be shared between threads.
+
+        with Model("line3.onnx") as model:
+            scores = model.score(frames)
+
+    Attributes:
+        path: the file.
+        manifest: what it says about itself.
+        backend: engine, version and provider in use.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], backend: str = "auto", *, batch_size: int = 32) -> None:
+        """Read the manifest, refuse what is unfit, and only then load the file into an engine.
+
+        Args:
+            path: an ONNX file that `wordsight export` wrote.
+            backend: "auto" or "ort".
+            batch_size: most frames in one pass of the engine.
+
+        Raises:
+            ModelError: the file cannot be used; see `read_manifest`.
+            MissingPart: this machine lacks the engine.
+            SettingError: no such backend, or a batch size below 1.
+        """
+        if batch_size < 1:
+            raise SettingError(f"expected a batch size of at least 1, got {batch_size}")
+        self.path = Path(path)
+        self.manifest = read_manifest(path)
+        self._batch_size = batch_size
+        self._engine = open_backend(backend, path, self.manifest)
+        self._open = True
+        self.backend = self._engine.name
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the file, 64 hexadecimal digits; read when first asked for."""
+        digest = hashlib.sha256()
+        with open(self.path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def score(self, frames: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> Scores:
+        """Score frames, in batches.
+
+        Args:
+            frames: (N, H, W, 3) uint8 BGR, or a sequence of (H, W, 3) uint8 BGR of any sizes. Frames that are not
+                (S, S, 3) already are brought to it as the manifest says.
+
+        Returns:
+            N scores in the order of the frames; N may be 0.
+
+        Raises:
+            FrameError: a frame is no uint8 BGR picture; says which.
+            ModelError: the engine fails, or the model was closed.
+        """
+        if not self._open:
+            raise ModelError(f"{self.path} was closed; open a new Model")
+        if isinstance(frames, np.ndarray) and frames.ndim != 4:
+            raise FrameError(f"expected (N, H, W, 3) or a sequence of frames, got shape {frames.shape}; one frame: [f]")
+        # All are looked at before the first is scored: a wrong one at the end should not cost an hour.
+        for index, frame in enumerate(frames):
+            try:
+                check_frame(frame)
+            except FrameError as error:
+                raise FrameError(f"frame {index}: {error}") from error
+        parts = [self._pass(frames[at : at + self._batch_size]) for at in range(0, len(frames), self._batch_size)]
+        joined: dict[str, Any] = {name: self._joined(name, parts) for name in Scores.__dataclass_fields__}
+        return Scores(**joined)
+
+    def _pass(self, frames: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> dict[str, Floats]:
+        spec = self.manifest.input
+        return self._engine.infer(np.stack([fit_frame(frame, spec.size, spec.fit) for frame in frames]))
+
+    def _joined(self, name: str, parts: list[dict[str, Floats]]) -> Floats | None:
+        if name not in self.manifest.outputs:
+            return None
+        if not parts:
+            return np.zeros((0, *(int(axis) for axis in self.manifest.outputs[name][1:])), np.float32)
+        return np.concatenate([part[name] for part in parts])
+
+    def seen_share(self, height: int, width: int) -> float:
+        """Share of a frame's area, 0 to 1, that reaches the encoder; the rest is cropped away."""
+        return seen_share(height, width, self.manifest.input.size, self.manifest.input.fit)
+
+    def close(self) -> None:
+        """Give the engine back; a second call does nothing."""
+        if self._open:
+            self._open = False
+            self._engine.close()
+
+    def __enter__(self) -> "Model":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
