@@ -32,7 +32,8 @@ class PlainAttention(nn.Module):
         self.head_dim = source.head_dim
         self.scale = source.head_dim**-0.5
         self.batch_first = source.batch_first
-        self.in_proj_weight = source.in_proj_weight  # (3E, E), or None where keys are of another width
+        # (3E, E), or None where keys are of another width: torch's annotations do not say so
+        self.in_proj_weight: Tensor | None = source.in_proj_weight
         self.in_proj_bias = source.in_proj_bias
         self.q_proj_weight = source.q_proj_weight
         self.k_proj_weight = source.k_proj_weight

@@ -59,7 +59,7 @@ class ParityReport:
 
     @property
     def status(self) -> str:
-        """"passed", "failed" or "not run"."""
+        """ "passed", "failed" or "not run"."""
         if self.frames == 0:
             return "not run"
         return "passed" if self else "failed"

@@ -120,7 +120,8 @@ def _opencv() -> list[Finding]:
         Finding("OpenCV", "ok", str(cv2.__version__), vital=True),
         Finding("  windows", "ok" if window else "missing", window or "headless", "" if window else
                 "pip uninstall -y opencv-python-headless && pip install 'wordsight[gui]'"),
-        Finding("  FFmpeg", "ok" if ffmpeg else "missing", ffmpeg or "not built in: few videos", "" if ffmpeg else mend),
+        Finding("  FFmpeg", "ok" if ffmpeg else "missing", ffmpeg or "not built in: few videos",
+                "" if ffmpeg else mend),
         Finding("  GStreamer", "ok" if gstreamer else "missing", gstreamer or "not built in: no CSI cameras",
                 "" if gstreamer else system),
     ]  # fmt: skip

@@ -54,8 +54,8 @@ def rows(manifest: "Manifest", path: Path) -> list[tuple[str, str]]:
     )  # fmt: skip
     seen = [f"{seen_share(height, width, spec.size, spec.fit):.0%} of {width}x{height}" for width, height in _SIZES]
     parts = [
-        ("model", f"{path.name}, written {manifest.created} by Wordsight {manifest.wordsight}, schema {manifest.schema}"),
-        ("input", f"{spec.name}: {spec.dtype} {spec.colour} {spec.layout}, {spec.size}x{spec.size}, {spec.interpolation}"),
+        ("model", f"{path.name}, of {manifest.created}, Wordsight {manifest.wordsight}, schema {manifest.schema}"),
+        ("input", f"{spec.name}: {spec.dtype} {spec.colour} {spec.layout} {spec.size} px, {spec.interpolation}"),
         ("fit", f"{spec.fit}: the encoder sees {', '.join(seen)}"),
         ("outputs", ", ".join(f"{name} [{', '.join(map(str, shape))}]" for name, shape in manifest.outputs.items())),
         ("encoder", f"{encoder.name}, weights {encoder.weights}, {encoder.embed_dim}-d, licence {encoder.licence}"),

@@ -15,7 +15,12 @@ ROOT = Path(__file__).parents[1]
 def lint_imports(project: Path) -> subprocess.CompletedProcess[str]:
     # import-linter follows what `import wordsight.…` finds, so the copy goes before the installed one.
     return subprocess.run(
-        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache"],
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command()",
+            "--no-cache",
+        ],
         cwd=project,
         capture_output=True,
         text=True,

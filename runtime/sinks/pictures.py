@@ -112,12 +112,8 @@ class _Video:
         for code, suffix in _CODECS:
             path = free(name, suffix)
             part = path.with_name(f".wordsight-{os.getpid()}-{path.name}")
-            writer = cv2.VideoWriter(
-                str(part),
-                cv2.VideoWriter_fourcc(*code),
-                fps,
-                (first.shape[1], first.shape[0]),  # type: ignore[attr-defined, unused-ignore]
-            )
+            fourcc = cv2.VideoWriter.fourcc(*code)
+            writer = cv2.VideoWriter(str(part), fourcc, fps, (first.shape[1], first.shape[0]))
             if writer.isOpened():
                 self._writer, self._path, self._part = writer, path, part
                 return

@@ -29,9 +29,11 @@ def quiet_cv2() -> Any:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     import cv2
 
-    # The variable is read when cv2 is loaded, which may have been long ago; older versions lack the function.
-    if hasattr(cv2, "setLogLevel"):
-        cv2.setLogLevel(0)
+    # The variable is read when cv2 is loaded, which may have been long ago; the function moved between versions.
+    places: tuple[Any, ...] = (cv2, getattr(getattr(cv2, "utils", None), "logging", None))
+    for place in places:
+        if hasattr(place, "setLogLevel"):
+            place.setLogLevel(0)
     return cv2
 
 

@@ -167,9 +167,7 @@ def test_the_head_is_not_overwritten(head_path: Path):
     assert head_path.read_bytes() == before
 
 
-def test_the_command_prints_the_report_and_warns_of_what_is_not_seen(
-    head_path: Path, out: Path, tmp_path: Path
-):
+def test_the_command_prints_the_report_and_warns_of_what_is_not_seen(head_path: Path, out: Path, tmp_path: Path):
     import typer
     from typer.testing import CliRunner
 

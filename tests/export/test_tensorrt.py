@@ -10,9 +10,7 @@ from onnx import TensorProto, helper
 
 pytestmark = [
     pytest.mark.tensorrt,
-    pytest.mark.skipif(
-        importlib.util.find_spec("tensorrt_rtx") is None, reason="needs: pip install 'wordsight[rtx]'"
-    ),
+    pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="needs: pip install 'wordsight[rtx]'"),
 ]
 
 

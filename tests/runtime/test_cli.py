@@ -118,7 +118,6 @@ def test_module_runs_as_the_command():
         capture_output=True,
         text=True,
         timeout=60,
-        env=os.environ,
     )
     assert done.returncode == 0
     for name in ("train", "export", "run", "info", "doctor", "bench"):

@@ -102,14 +102,13 @@ def test_both_of_a_pair_are_always_in_the_same_batch(separable, monkeypatch):
 
 def test_what_a_plane_separates_is_learned_and_shuffled_labels_are_not(separable):
     normal, anomalous = separable
-    settings = replace(SMALL, epochs=4)
+    settings = replace(SMALL, epochs=6, lr=0.01, lr_decay=1.0)
     assert auroc(*logits_of(fit_head(normal, anomalous, settings, seed=0), normal, anomalous)) > 0.999
     controls = [
         auroc(*logits_of(fit_head(normal, anomalous, settings, seed, shuffle_labels=True), normal, anomalous))
         for seed in range(20)
     ]
     assert abs(np.mean(controls) - 0.5) < 0.2
-    assert np.mean(controls) < 0.75 < 0.999
 
 
 def test_a_seed_gives_the_same_head_bit_for_bit_and_leaves_global_randomness_alone(separable):

@@ -1,0 +1,109 @@
+"""Writes tiny ONNX files byte by byte, so that the lean runtime can be tested without the onnx package."""
+
+import numpy as np
+
+from wordsight.runtime.manifest import (
+    EncoderSpec,
+    HeadSpec,
+    InputSpec,
+    Manifest,
+    ParitySpec,
+    PromptSpec,
+    ScoreSpec,
+)
+
+SIZE = 8
+DIM = 3
+
+
+def varint(value):
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def integer(number, value):
+    return varint(number << 3) + varint(value)
+
+
+def message(number, *parts):
+    body = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
+    return varint(number << 3 | 2) + varint(len(body)) + body
+
+
+def tensor(name, array, *extra):
+    kind = {"float32": 1, "int64": 7}[array.dtype.name]
+    dims = [integer(1, size) for size in array.shape]
+    return b"".join([*dims, integer(2, kind), message(8, name), message(9, array.tobytes()), *extra])
+
+
+def node(kind, inputs, outputs, *attributes):
+    names = [message(1, name) for name in inputs] + [message(2, name) for name in outputs]
+    return message(1, *names, message(4, kind), *attributes)
+
+
+def int_attribute(name, value):
+    return message(5, message(1, name), integer(3, value), integer(20, 2))
+
+
+def value(number, name, kind, dims):
+    shape = [message(1, message(2, dim) if isinstance(dim, str) else integer(1, dim)) for dim in dims]
+    return message(number, message(1, name), message(2, message(1, integer(1, kind), message(2, *shape))))
+
+
+def entry(key, text):
+    return message(14, message(1, key), message(2, text))
+
+
+def manifest(**changes):
+    facts = dict(
+        created="2026-11-24T06:00:00Z",
+        wordsight="0.1.0",
+        input=InputSpec(size=SIZE, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
+        outputs={"score": ("N",), "s_pr": ("N",), "s_fnn": ("N",), "embedding": ("N", DIM)},
+        encoder=EncoderSpec(name="test", weights="mini", sha256="a" * 64, licence="MIT", embed_dim=DIM),
+        prompts=PromptSpec(
+            object="object",
+            normal_word="a",
+            anomalous_word="a damaged",
+            guiding_normal="a photo of a object",
+            guiding_anomalous="a photo of a damaged object",
+            template_normal="{n}",
+            template_anomalous="{a}",
+        ),
+        score=ScoreSpec(),
+        head=HeadSpec(sha256="b" * 64, seeds=(0,)),
+        training={"lr": 1e-3},
+        precision="fp32",
+        opset=18,
+        parity=ParitySpec(status="not run"),
+        tools={"torch": "2.14"},
+    )
+    return Manifest(**{**facts, **changes})
+
+
+def graph():
+    """Mean blue, green, red of a frame as its embedding; s_pr = blue / 255, s_fnn = green / 255, score their sum."""
+    axes = tensor("axes", np.array([1, 2], np.int64))
+    columns = {"blue": [1, 0, 0], "green": [0, 1, 0], "both": [1, 1, 0]}
+    weights = [message(5, tensor(k, np.array(v, np.float32)[:, None] / np.float32(255))) for k, v in columns.items()]
+    drop = tensor("last", np.array([1], np.int64))
+    nodes = [
+        node("Cast", ["frames"], ["float"], int_attribute("to", 1)),
+        node("ReduceMean", ["float", "axes"], ["embedding"], int_attribute("keepdims", 0)),
+    ]
+    for column, name in (("blue", "s_pr"), ("green", "s_fnn"), ("both", "score")):
+        nodes.append(node("MatMul", ["embedding", column], [f"{name}_wide"]))
+        nodes.append(node("Squeeze", [f"{name}_wide", "last"], [name]))
+    places = [value(11, "frames", 2, ["batch", SIZE, SIZE, 3])]
+    places += [value(12, name, 1, ["batch"]) for name in ("score", "s_pr", "s_fnn")]
+    places.append(value(12, "embedding", 1, ["batch", DIM]))
+    return b"".join([*nodes, message(2, "g"), message(5, axes), message(5, drop), *weights, *places])
+
+
+def model_parts(text=None, body=None):
+    """The top-level fields of a model, each by itself, so that tests can drop, repeat and shuffle them."""
+    parts = [integer(1, 8), message(7, graph() if body is None else body), message(8, integer(2, 18))]
+    return parts if text == "" else [*parts, entry("wordsight", text or manifest().to_json())]

@@ -1,0 +1,150 @@
+import json
+
+import pytest
+
+from wordsight.runtime.errors import (
+    ExternalDataRefused,
+    ManifestInvalid,
+    ManifestMissing,
+    ManifestTooNew,
+    ModelDamaged,
+    ModelError,
+)
+from wordsight.runtime.manifest import Manifest, read_manifest
+
+
+@pytest.fixture
+def data(onnx_writer):
+    return json.loads(onnx_writer.manifest().to_json())
+
+
+def test_round_trip(onnx_writer, tiny_model):
+    manifest = onnx_writer.manifest()
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert read_manifest(tiny_model) == manifest
+
+
+def test_unknown_keys_are_ignored(data, onnx_writer):
+    data["later"] = {"x": 1}
+    data["encoder"]["later"] = 2
+    assert Manifest.from_json(json.dumps(data)) == onnx_writer.manifest()
+
+
+def paths(value, prefix=()):
+    for key, inner in value.items():
+        if prefix[:1] not in (("training",), ("tools",), ("outputs",)):
+            yield (*prefix, key)
+            if isinstance(inner, dict):
+                yield from paths(inner, (*prefix, key))
+
+
+def test_every_missing_key_is_named(data):
+    whole = json.dumps(data)
+    every = [p for p in paths(data) if p[0] not in ("training", "tools", "outputs") or len(p) == 1]
+    assert len(every) > 35
+    for path in every:
+        broken = json.loads(whole)
+        place = broken
+        for key in path[:-1]:
+            place = place[key]
+        del place[path[-1]]
+        with pytest.raises(ManifestInvalid, match=rf"\b{'.'.join(path)}\b"):
+            Manifest.from_json(json.dumps(broken))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("schema", 0), ("schema", "1"), ("created", "yesterday"), ("wordsight", 1), ("opset", 0), ("opset", True),
+        ("precision", ""), ("input", []), ("input.size", 0), ("input.size", 240.0), ("input.size", 10**9),
+        ("input.colour", "RGB"), ("input.fit", "tiles"), ("input.mean", [0, 0]), ("input.std", [1, 1, 0]),
+        ("input.mean", [0, 0, "0"]), ("outputs", {}), ("outputs.score", ["N", 1]), ("outputs.embedding", ["N", 4]),
+        ("outputs.extra", [1]), ("outputs.extra", ["N", 0]), ("outputs.extra", ["N", 1.5]),
+        ("encoder.sha256", "A" * 64), ("encoder.embed_dim", -1), ("encoder.weights", "/home/me/x.pt"),
+        ("score.w_pr", -1), ("score.w_pr", None), ("score.temperature", 0), ("score.formula", "s_pr"),
+        ("head.seeds", []), ("head.seeds", [-1]), ("head.seeds", 3), ("head.sha256", "b"), ("training", []),
+        ("parity.status", "skipped"), ("parity.status", "passed"), ("parity.max", {"score": "0"}), ("tools", {"a": 1}),
+    ],
+)  # fmt: skip
+def test_wrong_values_are_named(data, path, value):
+    *parents, last = path.split(".")
+    place = data
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    with pytest.raises(ManifestInvalid, match=path.replace(".", r"\.")) as caught:
+        Manifest.from_json(json.dumps(data))
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_numbers_must_be_finite(data, number):
+    with pytest.raises(ManifestInvalid, match="score.w_pr"):
+        Manifest.from_json(json.dumps(data).replace('"w_pr": 1.0', f'"w_pr": {number}'))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, '{"schema": 1, "schema": 1}', "null"])
+def test_what_is_no_json_object_is_refused(text):
+    with pytest.raises(ManifestInvalid):
+        Manifest.from_json(text)
+
+
+def test_a_newer_schema_is_told_apart_whatever_else_it_holds():
+    with pytest.raises(ManifestTooNew, match="schema 2.*up to 1"):
+        Manifest.from_json('{"schema": 2}')
+
+
+@pytest.fixture
+def written(tmp_path, onnx_writer):
+    def write(*parts):
+        path = tmp_path / "model.onnx"
+        path.write_bytes(b"".join(parts))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def no_session(monkeypatch):
+    """Fails the test if anything opens an engine."""
+    import onnxruntime
+
+    def opened(*_args, **_kwargs):
+        raise AssertionError("a session was opened")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+
+
+@pytest.mark.usefixtures("no_session")
+def test_bad_files_are_refused_before_a_session_exists(written, onnx_writer, tmp_path):
+    from wordsight.runtime import Model
+
+    parts = onnx_writer.model_parts()
+    whole = b"".join(parts)
+    newer = onnx_writer.entry("wordsight", '{"schema": 9}')
+    external = onnx_writer.message(7, onnx_writer.message(5, onnx_writer.message(8, "w"), onnx_writer.integer(14, 1)))
+    cases = [
+        ((whole[: len(whole) // 2],), ModelDamaged, "truncated"),
+        ((b"".join(onnx_writer.model_parts("")),), ManifestMissing, "wordsight export"),
+        ((*onnx_writer.model_parts(""), newer), ManifestTooNew, "schema 9"),
+        ((whole, newer), ModelDamaged, "given twice"),
+        ((whole, external), ExternalDataRefused, "tensor 'w'"),
+        ((b"PK\x03\x04" + whole,), ModelDamaged, "zip archive"),
+        ((b"",), ModelError, "empty"),
+        ((b"hello world",), ModelDamaged, "not an ONNX file"),
+    ]
+    for content, error, says in cases:
+        with pytest.raises(error, match=says) as caught:
+            Model(written(*content))
+        assert "model.onnx" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ModelError, match="no such model"):
+        Model(tmp_path / "absent.onnx")
+    with pytest.raises(ModelError, match="is a folder"):
+        Model(tmp_path)
+
+
+def test_a_graph_without_a_promised_output_is_refused(written, onnx_writer):
+    body = onnx_writer.graph().replace(onnx_writer.value(12, "s_pr", 1, ["batch"]), b"")
+    with pytest.raises(ModelDamaged, match="lacks.*s_pr"):
+        read_manifest(written(*onnx_writer.model_parts(body=body)))

@@ -1,0 +1,185 @@
+import pickle
+import urllib.error
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from wordsight.train.embed import embed_texts
+from wordsight.train.encoders import load_encoder
+from wordsight.train.errors import DeviceAbsent, EncoderError, WeightsUnreachable
+from wordsight.train.weights import read_state, sources_of
+
+TINY = "wordsight-tiny"
+
+
+def test_a_local_checkpoint_gives_the_model_it_came_from(tiny, tiny_model, tiny_checkpoint):
+    import hashlib
+
+    assert (tiny.name, tiny.weights) == (TINY, str(tiny_checkpoint))
+    assert tiny.spec == f"{TINY}:{tiny_checkpoint}"
+    assert tiny.sha256 == hashlib.sha256(tiny_checkpoint.read_bytes()).hexdigest()
+    assert (tiny.image_size, tiny.embed_dim) == (32, 24)
+    assert tiny.mean == open_clip.OPENAI_DATASET_MEAN
+    assert tiny.std == open_clip.OPENAI_DATASET_STD
+    images = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(tiny.model.encode_image(images), tiny_model.encode_image(images))
+
+
+def test_wrapped_and_half_precision_checkpoints_of_torch_load(tiny_model, tmp_path):
+    state = {f"module.{key}": value.half() for key, value in tiny_model.state_dict().items()}
+    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "tiny.pt")
+    loaded = load_encoder(f"{TINY}:{tmp_path / 'tiny.pt'}").model.state_dict()
+    for key, value in tiny_model.state_dict().items():
+        assert torch.equal(loaded[key], value.half().float())
+
+
+def damaged(kind, good, folder):
+    path = folder / "bad.safetensors"
+    state = load_file(good)
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps({"a": 1}))
+    elif kind == "torch":
+        torch.save(state, path)
+    elif kind == "cut":
+        path.write_bytes(good.read_bytes()[:-100])
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "code":
+        path = path.with_suffix(".pt")
+        torch.save({"state_dict": state, "args": np.random.default_rng}, path)
+    elif kind == "script":
+        path = path.with_suffix(".pt")
+        torch.jit.script(torch.nn.Linear(1, 1)).save(path)
+    elif kind == "noise":
+        path = path.with_suffix(".bin")
+        path.write_bytes(b"noise" * 50)
+    elif kind == "missing":
+        del state["ln_final.bias"]
+        save_file(state, path)
+    elif kind == "unexpected":
+        save_file({**state, "visual.extra": torch.zeros(1)}, path)
+    elif kind == "shape":
+        save_file({**state, "ln_final.bias": torch.zeros(5)}, path)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("pickle", "is a pickle under the name of safetensors"),
+        ("torch", "is a pickle under the name of safetensors"),
+        ("cut", "not whole safetensors"),
+        ("empty", "is empty"),
+        ("code", "more than tensors"),
+        ("script", "TorchScript"),
+        ("noise", "more than tensors, or is no checkpoint|damaged"),
+        ("absent", "there is no checkpoint"),
+        ("missing", r"does not fit wordsight-tiny: ln_final.bias missing"),
+        ("unexpected", r"visual.extra not of this model"),
+        ("shape", r"ln_final.bias is \(5,\), expected \(32,\)"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_used_is_refused_in_one_line(tiny_checkpoint, tmp_path, kind, says):
+    path = damaged(kind, tiny_checkpoint, tmp_path)
+    with pytest.raises(EncoderError, match=says) as caught:
+        load_encoder(f"{TINY}:{path}")
+    assert caught.value.exit_code == 2
+
+
+def test_nothing_in_a_pickle_runs(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    torch.save({"state_dict": Trap()}, tmp_path / "trap.pt")
+    with pytest.raises(EncoderError):
+        read_state(tmp_path / "trap.pt")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_other_weights_than_expected_are_refused(tiny_checkpoint):
+    with pytest.raises(EncoderError, match="expected SHA-256 0000"):
+        load_encoder(f"{TINY}:{tiny_checkpoint}", expected_sha256="0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("ViT-B16:openai", "did you mean ViT-B-16"),
+        ("vit-b-32:openai", "did you mean ViT-B-32"),
+        ("ViT-B-32:nope", "tags are openai, laion400m_e31"),
+        ("ViT-B-32", "which weights"),
+        ("ViT-B-32:/nowhere/w.pt", "there is no checkpoint /nowhere/w.pt"),
+    ],
+)
+def test_unknown_names_lead_to_known_ones(spec, says):
+    with pytest.raises(EncoderError, match=says):
+        load_encoder(spec)
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    def refuse(*args, **kwargs):
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *a, **k: None)
+
+
+@pytest.mark.parametrize(
+    ("spec", "file", "pass_as"),
+    [
+        ("ViT-B-16-plus-240:laion400m_e32", "vit_b_16_plus_240-laion400m_e32-699c4b84.pt", "ViT-B-16-plus-240:/"),
+        ("ViT-B-16:laion2b_s34b_b88k", "laion/CLIP-ViT-B-16-laion2B-s34B-b88K", "ViT-B-16:/"),
+        ("ViT-B-32:openai", "timm/vit_base_patch32_clip_224.openai", "ViT-B-32-quickgelu:/"),
+    ],
+)
+def test_without_network_the_file_to_fetch_is_named(offline, spec, file, pass_as):
+    with pytest.raises(WeightsUnreachable) as caught:
+        load_encoder(spec)
+    message = str(caught.value)
+    assert file in message
+    assert f"--encoder {pass_as}" in message
+    assert len(message.splitlines()) <= 7
+    assert caught.value.exit_code == 3
+
+
+def test_a_repository_that_two_tags_share_is_not_trusted():
+    shared = open_clip.get_pretrained_cfg("ViT-B-16-plus-240", "laion400m_e32")["hf_hub"]
+    assert shared == open_clip.get_pretrained_cfg("ViT-B-16-plus-240", "laion400m_e31")["hf_hub"]
+    url, hub = sources_of("ViT-B-16-plus-240", "laion400m_e32")
+    assert "laion400m_e32" in url
+    assert hub is None
+
+
+def test_an_absent_device_is_exit_3():
+    with pytest.raises(DeviceAbsent, match="--device cpu") as caught:
+        load_encoder("mini", device="cuda:99")
+    assert caught.value.exit_code == 3
+    with pytest.raises(EncoderError, match="auto, cpu or cuda"):
+        load_encoder("mini", device="tpu9")
+
+
+def test_mini_says_what_it_is():
+    mini = load_encoder("mini", device="auto")
+    assert (mini.spec, mini.image_size, mini.embed_dim) == ("mini", 96, 128)
+    assert "not a product encoder" in mini.note
+
+
+def test_the_papers_architecture_loads_from_a_file(tmp_path):
+    name = "ViT-B-16-plus-240"
+    path = tmp_path / "random.safetensors"
+    save_file(open_clip.create_model(name).state_dict(), path)
+    encoder = load_encoder(f"{name}:{path}")
+    assert (encoder.image_size, encoder.embed_dim) == (240, 640)
+    prompts = ["a photo of a object", "x9k2f a photo of a damaged object"]
+    with torch.inference_mode():
+        whole = encoder.model.encode_text(encoder.tokenize(prompts), normalize=True).numpy()
+    cosines = (embed_texts(encoder, prompts, progress=False) * whole).sum(axis=1)
+    assert cosines.min() > 0.9999
