@@ -113,15 +113,15 @@ def _tiff(data: bytes) -> tuple[int, int, bool]:
     (at,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)
     (count,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, at)
     at += 8 if big else 2
-    entry, inline = (20, 8) if big else (12, 4)
-    if at + count * entry > len(data):
+    entry, inline = (20, 8) if big else (12, 4)  # bytes of an entry, and of the value or place at its end
+    if at + count * entry + inline > len(data):  # the place of the next directory follows the entries
         return 0, 0, False
     tags: dict[int, tuple[int, ...]] = {}
     for index in range(count):
         place = at + index * entry
         tag, kind, number = struct.unpack_from(f"{order}HH{'Q' if big else 'I'}", data, place)
         code = {1: "B", 3: "H", 4: "I", 16: "Q"}.get(kind)
-        if tag not in (256, 257, 273, 279, 324, 325) or code is None:
+        if tag not in (256, 257, 258, 273, 279, 324, 325) or code is None:
             continue
         where = place + entry - inline
         width = struct.calcsize(code) * number

@@ -21,9 +21,9 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """Read a picture file, recognised by its content, never by its suffix.
 
     Grey becomes three equal channels; 16 bit is divided by 257 and rounded; alpha is dropped (the colours under it
-    stay, except that OpenCV multiplies them by the alpha in a TIFF); a palette is looked up; CMYK is converted by OpenCV
-    (within 1 grey level of Pillow); the EXIF orientation is applied.
-    Of an animation or a file of several pages, the first picture counts.
+    stay, except that OpenCV multiplies them by the alpha in a TIFF); a palette is looked up; CMYK is converted by
+    OpenCV, within 1 grey level of Pillow; the EXIF orientation is applied. Of an animation or a file of several pages,
+    the first picture counts.
 
     Args:
         path: JPEG, PNG, BMP, TIFF, WebP, or whatever else the OpenCV at hand reads.
@@ -51,15 +51,16 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             )
         if not header.whole:
             raise PictureError(f"{path} is truncated: the {header.kind} ends too early", "truncated")
-    level = cv2.getLogLevel()
+    logging = cv2.utils.logging
+    level = logging.getLogLevel()
     try:
-        cv2.setLogLevel(0)  # what is wrong is told by the exceptions below, once
+        logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # what is wrong is told by the exceptions below, once
         # ANYDEPTH keeps 16 bit, so that the division below is ours; COLOR drops alpha and applies the orientation.
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
         raise PictureError(f"{path} cannot be decoded: {' '.join(str(error.err).split())[:200]}") from error
     finally:
-        cv2.setLogLevel(level)
+        logging.setLogLevel(level)
     if picture is None:
         kind = f"a damaged {header.kind}" if header else "not a picture OpenCV can read"
         raise PictureError(f"{path} is {kind}")

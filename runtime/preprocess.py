@@ -1,10 +1,10 @@
 """A frame of any size to the encoder's square, as Pillow's bicubic filter does it.
 
 OpenCV has no such filter (its cubic does not widen when it shrinks), and CLIP was trained behind Pillow's. Resizing is
-two products with banded matrices, rounded to 8 bit in between, in the order of Pillow 13. The weights are Pillow's own fixed-point
-integers, exact in float64, so the result agrees with `open_clip.image_transform` on the decoded 8-bit picture: to 1
-grey level at most and 0.01 on average is promised and tested, 0 is what is seen. Only the taps that reach the crop are
-computed: a frame of 20,000x3 is cropped before it is resized.
+two products with banded matrices, rounded to 8 bit in between, in the order of Pillow 13. The weights are Pillow's own
+fixed-point integers, exact in float64, so the result agrees with `open_clip.image_transform` on the decoded 8-bit
+picture: to 1 grey level at most and 0.01 on average is promised and tested, 0 is what is seen. Only the taps that reach
+the crop are computed: a frame of 20,000x3 is cropped before it is resized.
 """
 
 from functools import lru_cache
@@ -119,7 +119,8 @@ def _two_passes(
     first, last = min(band[1] for band in down), max(band[2] for band in down)
     shifted = tuple((start, begin - first, stop - first, weights) for start, begin, stop, weights in down)
     middle = _columns(frame[first:last], across, column_range[1] - column_range[0])
-    return _columns(middle.transpose(1, 0, 2), shifted, row_range[1] - row_range[0]).transpose(1, 0, 2)
+    turned = _columns(middle.transpose(1, 0, 2), shifted, row_range[1] - row_range[0])
+    return np.asarray(turned.transpose(1, 0, 2), np.uint8)
 
 
 Band = tuple[int, int, int, NDArray[np.float64]]

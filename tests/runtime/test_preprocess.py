@@ -1,0 +1,92 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from wordsight.runtime.errors import FrameError, SettingError
+from wordsight.runtime.preprocess import fit_frame, seen_share
+
+
+@pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (37, 91), (500, 20), (240, 240)])
+def test_a_plain_frame_stays_plain(shape, fit):
+    frame = np.full((*shape, 3), (10, 130, 255), np.uint8)
+    fitted = fit_frame(frame, 48, fit)
+    assert fitted.shape == (48, 48, 3)
+    assert fitted.dtype == np.uint8
+    seen = fitted[fitted.any(axis=2)]
+    assert (seen == (10, 130, 255)).all()
+    if fit != "pad" or shape[0] == shape[1]:
+        assert len(seen) == 48 * 48
+
+
+def test_a_frame_of_the_right_size_is_handed_back():
+    frame = np.zeros((48, 48, 3), np.uint8)
+    assert fit_frame(frame, 48) is frame
+
+
+def keys(x, a=-0.5):
+    """Keys' kernel as his paper of 1981 writes it."""
+    x = abs(x)
+    if x < 1:
+        return (a + 2) * x**3 - (a + 3) * x**2 + 1
+    return a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a if x < 2 else 0.0
+
+
+@pytest.mark.parametrize(("length", "size"), [(100, 24), (7, 24), (24, 23)])
+def test_a_ramp_is_resampled_by_the_textbook_sum(length, size):
+    line = np.random.default_rng(length).integers(0, 256, length)
+    frame = np.broadcast_to(line[None, :, None], (length, length, 3)).astype(np.uint8)
+    scale = length / size
+    stretch = max(1.0, scale)
+    expected = []
+    for i in range(size):
+        centre = (i + 0.5) * scale
+        weights = np.array([keys((j + 0.5 - centre) / stretch) for j in range(length)])
+        expected.append(np.clip((weights * line).sum() / weights.sum(), 0, 255))
+    ours = fit_frame(frame, size)
+    assert np.abs(ours[size // 2, :, 0] - expected).max() <= 0.75  # half a level for each rounding, less in the second
+
+
+@pytest.mark.parametrize("shape", [(3, 20_000), (20_000, 3)])
+def test_the_middle_of_an_extreme_frame_is_scored_in_little_memory(shape):
+    frame = np.zeros((*shape, 3), np.uint8)
+    middle = tuple(slice(side // 2 - 4, side // 2 + 4) if side > 100 else slice(None) for side in shape)
+    frame[middle] = 200
+    tracemalloc.start()
+    fitted = fit_frame(frame, 240)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (fitted == 200).all()
+    assert peak < 32e6  # the resized whole would be 1.6 million pixels long: 1.1 GB
+
+
+def test_crop_takes_the_centre_and_pad_keeps_everything():
+    frame = np.zeros((60, 180, 3), np.uint8)
+    frame[:, 60:120] = 255
+    assert (fit_frame(frame, 60, "crop") == 255).all()
+    padded = fit_frame(frame, 60, "pad")
+    assert padded[:20].max() == padded[40:].max() == 0
+    assert padded[30, 30].min() == 255
+
+
+def test_the_frame_may_be_a_view():
+    frame = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
+    for view in (frame[::-1, ::2], frame[:, :, ::-1], frame.transpose(1, 0, 2)):
+        np.testing.assert_array_equal(fit_frame(view, 32), fit_frame(view.copy(), 32))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "fit", "share"),
+    [(1080, 1920, "crop", 0.5625), (480, 480, "crop", 1), (20_000, 3, "crop", 0.00015), (1080, 1920, "pad", 1),
+     (1080, 1920, "squash", 1)],
+)  # fmt: skip
+def test_seen_share(height, width, fit, share):
+    assert seen_share(height, width, 240, fit) == pytest.approx(share)
+
+
+def test_wrong_input_is_refused():
+    with pytest.raises(SettingError, match="crop, squash or pad"):
+        fit_frame(np.zeros((9, 9, 3), np.uint8), 8, "tiles")
+    with pytest.raises(FrameError, match="float64"):
+        fit_frame(np.zeros((9, 9, 3)), 8)
