@@ -59,7 +59,7 @@ class ParityReport:
 
     @property
     def status(self) -> str:
-        """ "passed", "failed" or "not run"."""
+        """The verdict in a word: "passed", "failed" or "not run"."""
         if self.frames == 0:
             return "not run"
         return "passed" if self else "failed"

@@ -30,7 +30,8 @@ def _manifest(seeds=3, note="an honest <stand-in>"):
         },
         "outputs": outputs,
         "encoder": {
-            "name": "mini", "weights": "mini", "sha256": "0" * 64, "licence": "Apache-2.0", "embed_dim": 4, "note": note,
+            "name": "mini", "weights": "mini", "sha256": "0" * 64, "licence": "Apache-2.0", "embed_dim": 4,
+            "note": note,
         },
         "prompts": {
             "object": NASTY, "normal_word": "a", "anomalous_word": "a damaged", "guiding_normal": "a photo of a x",

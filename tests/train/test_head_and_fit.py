@@ -1,3 +1,4 @@
+import itertools
 import math
 from dataclasses import replace
 
@@ -25,7 +26,7 @@ def test_the_paper_sized_head_has_four_linear_layers_and_the_counted_parameters(
     head = Head(640)
     assert sum(isinstance(m, nn.Linear) for m in head.modules()) == 4
     sizes = (640, 512, 256, 128, 1)
-    linear = sum(i * o + o for i, o in zip(sizes[:-1], sizes[1:], strict=True))
+    linear = sum(i * o + o for i, o in itertools.pairwise(sizes))
     assert sum(p.numel() for p in head.parameters()) == linear + 2 * (512 + 256 + 128)
 
 
