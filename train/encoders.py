@@ -5,10 +5,8 @@
 - `NAME:/path/to/checkpoint`: a model of open_clip with weights from a file
 """
 
-import contextlib
 import difflib
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,7 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wordsight.train.errors import DeviceAbsent, EncoderError, WeightsUnreachable
+from wordsight.train.clip import (
+    QUICKGELU,
+    build_model,
+    config_of_file,
+    config_of_tag,
+    fill_model,
+    tags_name,
+    tokenizer_of,
+)
+from wordsight.train.errors import DeviceAbsent, EncoderError
 from wordsight.train.files import sha256_of
 from wordsight.train.weights import fetch_tag, licence_of, read_state
 
@@ -26,7 +33,6 @@ __all__ = ["DEFAULT_ENCODER", "MINI_NOTE", "Encoder", "check_spec", "load_encode
 DEFAULT_ENCODER = "ViT-B-16-plus-240:laion400m_e32"
 MINI_NOTE = "embedded stand-in for demos and tests, not a product encoder"
 
-_QUICKGELU = "-quickgelu"
 _FILE_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
@@ -119,7 +125,7 @@ def check_spec(spec: str) -> tuple[str, str]:
 
     name, _, rest = spec.partition(":")
     known = open_clip.list_models()
-    base = name.removesuffix(_QUICKGELU)
+    base = name.removesuffix(QUICKGELU)
     if name not in known and base not in known:
         near = {candidate.lower(): candidate for candidate in [*known, "mini"]}
         close = [near[match] for match in difflib.get_close_matches(name.lower(), near, n=4, cutoff=0.5)]
@@ -130,7 +136,7 @@ def check_spec(spec: str) -> tuple[str, str]:
         if not path.is_file():
             raise EncoderError(f"there is no checkpoint {path}" + (" (it is a folder)" if path.is_dir() else ""))
         return name, str(path)
-    tags = open_clip.list_pretrained_tags_by_model(_tags_name(name))
+    tags = open_clip.list_pretrained_tags_by_model(tags_name(name))
     tag = rest.lower().replace("-", "_")
     if tag not in tags:
         listed = ", ".join(tags) if tags else "none: pass a checkpoint"
@@ -141,14 +147,6 @@ def check_spec(spec: str) -> tuple[str, str]:
 
 def _is_path(rest: str) -> bool:
     return "/" in rest or "\\" in rest or rest.startswith("~") or rest.endswith(_FILE_SUFFIXES)
-
-
-def _tags_name(name: str) -> str:
-    """open_clip keeps the tags of NAME-quickgelu under that name where it has such a model, else under NAME."""
-    import open_clip
-
-    has_own = bool(open_clip.list_pretrained_tags_by_model(name))
-    return name if has_own else name.removesuffix(_QUICKGELU)
 
 
 def _load_mini(expected_sha256: str | None) -> Encoder:
@@ -178,16 +176,16 @@ def _load_mini(expected_sha256: str | None) -> Encoder:
 
 def _load_open_clip(name: str, rest: str, expected_sha256: str | None) -> Encoder:
     local = _is_path(rest)
-    config, note = _config_of_file(name, Path(rest)) if local else (_config_of_tag(name, rest), "")
-    quick_gelu = name.endswith(_QUICKGELU) or bool(config.get("quick_gelu"))
-    pass_as = name if name.endswith(_QUICKGELU) or not quick_gelu else name + _QUICKGELU
-    path = Path(rest) if local else fetch_tag(_tags_name(name), rest, pass_as)
+    config, note = config_of_file(name, Path(rest)) if local else (config_of_tag(name, rest), "")
+    quick_gelu = name.endswith(QUICKGELU) or bool(config.get("quick_gelu"))
+    pass_as = name if name.endswith(QUICKGELU) or not quick_gelu else name + QUICKGELU
+    path = Path(rest) if local else fetch_tag(tags_name(name), rest, pass_as)
 
     sha256 = _checked_sha256(path, expected_sha256, f"{name}:{rest}")
     state = read_state(path)
-    model = _build(name, quick_gelu)
-    _fill(model, state, name, path)
-    tokenize = _tokenizer(name)
+    model = build_model(name, quick_gelu)
+    fill_model(model, state, name, path)
+    tokenize = tokenizer_of(name)
 
     preprocess = {**model.visual.preprocess_cfg, **{k: config[k] for k in ("mean", "std") if k in config}}
     interpolation = config.get("interpolation", "bicubic")
@@ -209,97 +207,6 @@ def _load_open_clip(name: str, rest: str, expected_sha256: str | None) -> Encode
     )
 
 
-def _config_of_tag(name: str, tag: str) -> dict[str, Any]:
-    import open_clip
-
-    return dict(open_clip.get_pretrained_cfg(_tags_name(name), tag))
-
-
-def _config_of_file(name: str, path: Path) -> tuple[dict[str, Any], str]:
-    """What open_clip says about a local file: that of the tag whose file bears this name, else what all tags share.
-
-    Returns:
-        The configuration (empty when nothing is known), and a note on what had to be assumed.
-    """
-    import open_clip
-
-    configs = [_config_of_tag(name, tag) for tag in open_clip.list_pretrained_tags_by_model(_tags_name(name))]
-    for config in configs:
-        if config.get("url", "").rpartition("/")[2] == path.name:
-            return config, ""
-    shared: dict[str, Any] = {}
-    unsure = []
-    for key, default in (("mean", None), ("std", None), ("interpolation", "bicubic"), ("quick_gelu", False)):
-        values = [config.get(key, default) for config in configs]
-        if values and all(value == values[0] for value in values):
-            shared[key] = values[0]
-        elif values and not (key == "quick_gelu" and name.endswith(_QUICKGELU)):
-            unsure.append({"quick_gelu": "GELU"}.get(key, key))
-    note = f"local checkpoint, {' and '.join(unsure)} assumed as in open_clip's default" if unsure else ""
-    return {key: value for key, value in shared.items() if value is not None}, note
-
-
-def _build(name: str, quick_gelu: bool) -> Any:
-    """The architecture with random weights; says nothing about it, and leaves the global random state alone."""
-    import open_clip
-
-    known = name if name in open_clip.list_models() else name.removesuffix(_QUICKGELU)
-    try:
-        with torch.random.fork_rng(devices=[]), _quiet_logging():
-            return open_clip.create_model(known, pretrained_text=False, force_quick_gelu=quick_gelu)
-    except OSError as error:  # a text tower of transformers asks the hub for its configuration
-        raise WeightsUnreachable(f"{name} needs files from the Hugging Face hub: {_first_line(error)}") from error
-    except (RuntimeError, ImportError, ValueError) as error:
-        raise EncoderError(f"{name} cannot be built here: {_first_line(error)}") from error
-
-
-def _fill(model: Any, state: dict[str, Tensor], name: str, path: Path) -> None:
-    """Load a checkpoint into its model; every name and every shape must fit."""
-    from open_clip.convert import convert_state_dict
-    from open_clip.model import convert_to_custom_text_state_dict
-
-    state = convert_state_dict(model, state)
-    if "positional_embedding" in state and not hasattr(model, "positional_embedding"):
-        state = convert_to_custom_text_state_dict(state)
-    # Entries that came and went between versions and hold no weights.
-    for key in ("input_resolution", "context_length", "vocab_size", "text.transformer.embeddings.position_ids"):
-        state.pop(key, None)
-
-    expected = model.state_dict()
-    for key in ("logit_scale", "logit_bias"):  # () or (1,), by version
-        if key in state and key in expected and state[key].numel() == 1:
-            state[key] = state[key].reshape(expected[key].shape)
-    faults = [f"{key} missing" for key in expected if key not in state]
-    faults += [f"{key} not of this model" for key in state if key not in expected]
-    faults += [
-        f"{key} is {tuple(state[key].shape)}, expected {tuple(expected[key].shape)}"
-        for key in expected
-        if key in state and state[key].shape != expected[key].shape
-    ]
-    if faults:
-        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise EncoderError(f"{path} does not fit {name}: {'; '.join(faults[:3])}{more}")
-    model.load_state_dict(state)
-
-
-def _tokenizer(name: str) -> Callable[[list[str]], Tensor]:
-    import open_clip
-
-    known = name if name in open_clip.list_models() else name.removesuffix(_QUICKGELU)
-    text = open_clip.get_model_config(known)["text_cfg"]
-    if text.get("hf_tokenizer_name") or "siglip" in name.lower():
-        source = text.get("hf_tokenizer_name") or "open_clip's SigLIP tokenizers"
-        try:
-            with _quiet_logging():
-                return open_clip.get_tokenizer(known)  # type: ignore[no-any-return]
-        except Exception as error:  # transformers raises many kinds where files are missing
-            raise WeightsUnreachable(
-                f"{name} needs the tokenizer of {source}, which cannot be fetched ({_first_line(error)}). "
-                "Load it once with network, so that it lies in the cache, or use a model with CLIP's own tokenizer"
-            ) from error
-    return open_clip.get_tokenizer(known)  # type: ignore[no-any-return]
-
-
 def _checked_sha256(path: Path, expected: str | None, label: str) -> str:
     sha256 = sha256_of(path)
     if expected is not None and sha256 != expected:
@@ -308,17 +215,6 @@ def _checked_sha256(path: Path, expected: str | None, label: str) -> str:
             f"got {sha256[:16]}… of {path}"
         )
     return sha256
-
-
-@contextlib.contextmanager
-def _quiet_logging() -> Iterator[None]:
-    """open_clip logs "no pretrained weights loaded" while we are about to load them."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _width_of(model: Any, tokenize: Callable[[list[str]], Tensor]) -> int:
@@ -336,7 +232,3 @@ def _side(size: Any, name: str) -> int:
 def _three(values: Any) -> tuple[float, float, float]:
     red, green, blue = values
     return float(red), float(green), float(blue)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0][:200]
