@@ -17,6 +17,7 @@ import typer
 from wordsight.runtime.doctor import doctor
 from wordsight.runtime.info import info
 from wordsight.runtime.run import run
+from wordsight.runtime.urls import scrubbed
 
 __all__ = ["doctor", "info", "main", "run"]
 
@@ -170,7 +171,7 @@ def _report_usage(error: Any, format_message: Callable[[], str]) -> int:
 
 def _say(message: str, code: int) -> int:
     # One message, however many lines an exception's text brings along: at most six of them, of bearable length.
-    lines = [line.rstrip() for line in message.splitlines() if line.strip()][:6] or ["failed"]
+    lines = [line.rstrip() for line in scrubbed(message).splitlines() if line.strip()][:6] or ["failed"]
     lines = [f"wordsight: {lines[0]}", *(f"  {line.strip()}" for line in lines[1:])]
     print("\n".join(line[:1000] for line in lines), file=sys.stderr)
     return code

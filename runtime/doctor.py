@@ -22,6 +22,7 @@ _ENGINE_WHEELS = (
     "onnxruntime-openvino",
     "onnxruntime-silicon",
 )
+_WHEEL_OF = {"open_clip": "open-clip-torch", "tensorrt_rtx": "tensorrt-rtx-cu13"}
 _JETSON = Path("/etc/nv_tegra_release")
 
 
@@ -120,11 +121,16 @@ def _opencv() -> list[Finding]:
         Finding("OpenCV", "ok", str(cv2.__version__), vital=True),
         Finding("  windows", "ok" if window else "missing", window or "headless", "" if window else
                 "pip uninstall -y opencv-python-headless && pip install 'wordsight[gui]'"),
-        Finding("  FFmpeg", "ok" if ffmpeg else "missing", ffmpeg or "not built in: few videos",
+        Finding("  FFmpeg", "ok" if ffmpeg else "missing", _built(ffmpeg) or "not built in: few videos",
                 "" if ffmpeg else mend),
-        Finding("  GStreamer", "ok" if gstreamer else "missing", gstreamer or "not built in: no CSI cameras",
+        Finding("  GStreamer", "ok" if gstreamer else "missing", _built(gstreamer) or "not built in: no CSI cameras",
                 "" if gstreamer else system),
     ]  # fmt: skip
+
+
+def _built(feature: str | None) -> str | None:
+    """Return OpenCV's own words for a feature, a bare YES as words of ours."""
+    return "built in" if feature == "YES" else feature
 
 
 def _onnxruntime() -> list[Finding]:
@@ -168,7 +174,7 @@ def _module(module: str, name: str, mend: str) -> Finding:
         return Finding(name, "missing", "not installed", mend)
     from wordsight.runtime.figures import installed_version
 
-    return Finding(name, "ok", installed_version(module.replace("open_clip", "open-clip-torch")) or "installed")
+    return Finding(name, "ok", installed_version(_WHEEL_OF.get(module, module)) or "installed")
 
 
 def _show(findings: list[Finding]) -> None:

@@ -37,7 +37,7 @@ def whole_file(path: str | os.PathLike[str], mode: Literal["wb", "w"] = "wb") ->
     target = Path(os.path.realpath(path))
     encoding = None if mode == "wb" else "utf-8"
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        with open(target, mode, encoding=encoding) as direct:
+        with _named(path), open(target, mode, encoding=encoding) as direct:
             yield direct
         return
     # Not derived from the target's name, which may already be as long as the file system allows.
@@ -45,17 +45,23 @@ def whole_file(path: str | os.PathLike[str], mode: Literal["wb", "w"] = "wb") ->
     try:
         # 0o666 less the umask, as for any other new file; mkstemp's 0o600 would lock out the colleague next door.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with open(descriptor, mode, encoding=encoding) as file:
+        with _named(path), open(descriptor, mode, encoding=encoding) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())  # a power cut must not leave the new name on empty blocks
         os.replace(temporary, target)
-    except BaseException as error:
-        if isinstance(error, OSError) and error.errno in _DISK_ERRORS and error.filename is None:
-            error.filename = os.fspath(path)
-        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_ERRORS and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
 
 
 def check_output_file(path: str | os.PathLike[str]) -> Path:

@@ -3,12 +3,20 @@
 Nothing is decoded. Each walker follows the lengths its format keeps; running off the end means truncated.
 """
 
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
 _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Bytes of a value by its kind, 1 where not listed; width, height, places and lengths of strips, and of tiles.
+_TIFF_WIDTHS = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_TIFF_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_TIFF_TAGS = frozenset((256, 257, 273, 279, 324, 325))
+# At most ten digits: Python refuses to make a number of thousands of them. The second is the largest grey level.
+_PORTABLE_MAP = re.compile(rb"P([1-6])(?:\s|#[^\n]*\n)+(\d{1,10})(?:\s|#[^\n]*\n)+(\d{1,10})(?=\s)")
+_PORTABLE_MAP_TOP = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,5})(?=\s)")
 
 
 @dataclass(frozen=True)
@@ -29,9 +37,10 @@ def read_header(data: bytes) -> Header | None:
     for magic, kind, read in _FORMATS:
         if data.startswith(magic) and (kind != "WebP" or data[8:12] == b"WEBP"):
             try:
-                return Header(kind, *read(data))
+                found = read(data)
             except (IndexError, struct.error):
                 return Header(kind, 0, 0, False)
+            return None if found is None else Header(kind, *found)
     return None
 
 
@@ -107,7 +116,7 @@ def _webp(data: bytes) -> tuple[int, int, bool]:
 
 
 def _tiff(data: bytes) -> tuple[int, int, bool]:
-    """Follow the first directory: the strips or tiles of its picture must lie inside the file."""
+    """Follow the first directory: its values, and the strips or tiles of its picture, must lie inside the file."""
     order = "<" if data[:2] == b"II" else ">"
     big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
     (at,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)
@@ -120,23 +129,38 @@ def _tiff(data: bytes) -> tuple[int, int, bool]:
     for index in range(count):
         place = at + index * entry
         tag, kind, number = struct.unpack_from(f"{order}HH{'Q' if big else 'I'}", data, place)
-        code = {1: "B", 3: "H", 4: "I", 16: "Q"}.get(kind)
-        if tag not in (256, 257, 258, 273, 279, 324, 325) or code is None:
-            continue
         where = place + entry - inline
-        width = struct.calcsize(code) * number
+        width = _TIFF_WIDTHS.get(kind, 1) * number
         if width > inline:
             (where,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, where)
         if where + width > len(data):
             return 0, 0, False
-        tags[tag] = struct.unpack_from(f"{order}{number}{code}", data, where)
+        if tag in _TIFF_TAGS and kind in _TIFF_CODES:
+            tags[tag] = struct.unpack_from(f"{order}{number}{_TIFF_CODES[kind]}", data, where)
     columns, rows = tags.get(256, (0,))[0], tags.get(257, (0,))[0]
     begins = tags.get(273, ()) or tags.get(324, ())
     lengths = tags.get(279, ()) or tags.get(325, ())
     return columns, rows, all(b + n <= len(data) for b, n in zip(begins, lengths, strict=False))
 
 
-_FORMATS: tuple[tuple[bytes, str, Callable[[bytes], tuple[int, int, bool]]], ...] = (
+def _portable_map(data: bytes) -> tuple[int, int, bool] | None:
+    """PBM, PGM and PPM: numbers as text, spaces and comments between them; None for prose that begins like one."""
+    numbers = _PORTABLE_MAP.match(data)
+    if numbers is None:
+        return None
+    kind, width, height = int(numbers[1]), int(numbers[2]), int(numbers[3])
+    if kind < 4:
+        return width, height, True  # pixels as text: their length is not known beforehand
+    if kind == 4:
+        return width, height, numbers.end(3) + 1 + (width + 7) // 8 * height <= len(data)
+    top = _PORTABLE_MAP_TOP.match(data, numbers.end())
+    if top is None:
+        return width, height, False
+    needed = width * height * (3 if kind == 6 else 1) * (2 if int(top[1]) > 255 else 1)
+    return width, height, top.end() + 1 + needed <= len(data)
+
+
+_FORMATS: tuple[tuple[bytes, str, Callable[[bytes], tuple[int, int, bool] | None]], ...] = (
     (b"\xff\xd8", "JPEG", _jpeg),
     (b"\x89PNG\r\n\x1a\n", "PNG", _png),
     (b"BM", "BMP", _bmp),
@@ -145,4 +169,5 @@ _FORMATS: tuple[tuple[bytes, str, Callable[[bytes], tuple[int, int, bool]]], ...
     (b"MM\0*", "TIFF", _tiff),
     (b"II+\0", "TIFF", _tiff),
     (b"MM\0+", "TIFF", _tiff),
+    (b"P", "portable map", _portable_map),
 )

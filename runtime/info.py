@@ -48,11 +48,14 @@ def info(
 def rows(manifest: "Manifest", path: Path) -> list[tuple[str, str]]:
     """Return what is shown, line by line: (name, value)."""
     from wordsight.runtime.preprocess import seen_share
+    from wordsight.runtime.summary import percent
 
     spec, encoder, prompts, score, parity = (
         manifest.input, manifest.encoder, manifest.prompts, manifest.score, manifest.parity
     )  # fmt: skip
-    seen = [f"{seen_share(height, width, spec.size, spec.fit):.0%} of {width}x{height}" for width, height in _SIZES]
+    seen = [
+        f"{percent(seen_share(height, width, spec.size, spec.fit))} of {width}x{height}" for width, height in _SIZES
+    ]
     parts = [
         ("model", f"{path.name}, of {manifest.created}, Wordsight {manifest.wordsight}, schema {manifest.schema}"),
         ("input", f"{spec.name}: {spec.dtype} {spec.colour} {spec.layout} {spec.size} px, {spec.interpolation}"),
@@ -60,14 +63,14 @@ def rows(manifest: "Manifest", path: Path) -> list[tuple[str, str]]:
         ("outputs", ", ".join(f"{name} [{', '.join(map(str, shape))}]" for name, shape in manifest.outputs.items())),
         ("encoder", f"{encoder.name}, weights {encoder.weights}, {encoder.embed_dim}-d, licence {encoder.licence}"),
         ("", encoder.note),
-        ("encoder sha256", encoder.sha256),
+        ("  sha256", encoder.sha256),
         ("object", prompts.object),
-        ("guiding prompts", f"{prompts.guiding_normal!r} / {prompts.guiding_anomalous!r}"),
+        ("prompts", f"{prompts.guiding_normal!r} / {prompts.guiding_anomalous!r}"),
         ("templates", f"{prompts.template_normal!r} / {prompts.template_anomalous!r}"),
         ("words", f"[n] {prompts.normal_word!r}, [a] {prompts.anomalous_word!r}"),
         ("score", f"{score.formula}, w_pr {score.w_pr:g}, w_fnn {score.w_fnn:g}, T {score.temperature:g}"),
-        ("head sha256", manifest.head.sha256),
-        ("seeds", ", ".join(map(str, manifest.head.seeds))),
+        ("head", f"seed{'s' if len(manifest.head.seeds) > 1 else ''} {', '.join(map(str, manifest.head.seeds))}"),
+        ("  sha256", manifest.head.sha256),
         ("training", _pairs(manifest.training)),
         ("precision", f"{manifest.precision}, opset {manifest.opset}"),
         ("parity", f"{parity.status}" if parity.status == "not run" else
@@ -80,6 +83,10 @@ def rows(manifest: "Manifest", path: Path) -> list[tuple[str, str]]:
 
 
 def _pairs(values: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()
-    )
+    return ", ".join(f"{key} {_plain(value)}" for key, value in values.items())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"({_pairs(value)})" if isinstance(value, dict) else str(value)

@@ -10,11 +10,11 @@ import stat
 import numpy as np
 from numpy.typing import NDArray
 
-from wordsight.runtime.errors import MissingPart, PictureError
+from wordsight.runtime.errors import PictureError
 from wordsight.runtime.headers import read_header
+from wordsight.runtime.opencv import MAX_PIXELS, load_cv2, silenced
 
-MAX_PIXELS = 2**28
-"""Most pixels a header may claim: 268 million, 16,384 x 16,384."""
+_DEEP_ROWS = 256  # rows of a 16-bit picture that are divided at once: bounds the memory
 
 
 def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -35,12 +35,7 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         PictureError: missing, a folder, empty, truncated, not a picture, or larger than `MAX_PIXELS`; see `.reason`.
         MissingPart: OpenCV is not installed.
     """
-    try:
-        import cv2
-    except ImportError as error:
-        raise MissingPart(
-            "OpenCV is not installed (on a Jetson, use the board's own)", "pip install 'wordsight[runtime]'"
-        ) from error
+    cv2 = load_cv2()
     data = _bytes_of(path)
     header = read_header(data)
     if header is not None:
@@ -51,26 +46,33 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             )
         if not header.whole:
             raise PictureError(f"{path} is truncated: the {header.kind} ends too early", "truncated")
-    logging = cv2.utils.logging
-    level = logging.getLogLevel()
     try:
-        logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # what is wrong is told by the exceptions below, once
-        # ANYDEPTH keeps 16 bit, so that the division below is ours; COLOR drops alpha and applies the orientation.
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        with silenced(cv2):
+            # ANYDEPTH keeps 16 bit, so that the division below is ours; COLOR drops alpha and applies the orientation.
+            picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
-        raise PictureError(f"{path} cannot be decoded: {' '.join(str(error.err).split())[:200]}") from error
-    finally:
-        logging.setLogLevel(level)
+        reason = " ".join(str(error.err).split())
+        if "CV_IO_MAX_IMAGE" in reason:
+            raise PictureError(f"{path} claims more than {MAX_PIXELS} pixels in all", "too large") from error
+        raise PictureError(f"{path} cannot be decoded: {reason[:200]}") from error
     if picture is None:
         kind = f"a damaged {header.kind}" if header else "not a picture OpenCV can read"
         raise PictureError(f"{path} is {kind}")
     if picture.dtype == np.uint16:
-        picture = ((picture.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        picture = _to_8_bit(picture)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
         raise PictureError(f"{path} holds {picture.dtype} {picture.shape}; expected 8 or 16 bit, grey or colour")
     if header is not None and sorted(picture.shape[:2]) != sorted((header.height, header.width)):
         raise PictureError(f"{path} is a damaged {header.kind}: its header and its content differ in size")
     return np.asarray(picture, np.uint8)
+
+
+def _to_8_bit(deep: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    shallow = np.empty(deep.shape, np.uint8)
+    for row in range(0, len(deep), _DEEP_ROWS):
+        part = deep[row : row + _DEEP_ROWS].astype(np.uint32)
+        shallow[row : row + _DEEP_ROWS] = (part + 128) // 257
+    return shallow
 
 
 def _bytes_of(path: str | os.PathLike[str]) -> bytes:

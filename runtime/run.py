@@ -9,12 +9,6 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from wordsight.runtime.loop import Tally
-    from wordsight.runtime.model import Model
-
-_TOLD_FAILURES = 4  # on stderr; --errors FILE keeps all
-_TOLD_SIZES = 2
-
 
 def run(
     model: Annotated[str | None, typer.Argument(help="Exported model; not with --demo.", show_default=False)] = None,
@@ -50,6 +44,7 @@ def run(
     from wordsight.runtime.sinks.window import Window, WindowClosed
     from wordsight.runtime.sources import Failure, open_source
     from wordsight.runtime.sources.files import Files
+    from wordsight.runtime.summary import Troubles, tell
 
     out, err = Console(highlight=False), Console(stderr=True, highlight=False)
     if demo:
@@ -71,7 +66,8 @@ def run(
     if jsonl:
         sinks.insert(0, JsonLines(jsonl))
     error_lines = ErrorLines(errors) if errors else None
-    top = (spec := read_manifest(model_path).score).w_pr + spec.w_fnn
+    manifest = read_manifest(model_path)
+    top = manifest.score.w_pr + manifest.score.w_fnn
     check_threshold(threshold, top)
     if annotate and any(Path(text).is_dir() and Path(text).resolve() == annotate.resolve() for text in texts):
         raise OutputError(f"--annotate {annotate} is the folder the pictures come from; give another")
@@ -86,15 +82,13 @@ def run(
         sinks.append(AnnotatedPictures(annotate, top, threshold, originals))
 
     tally = Tally()
-    failures: list[Failure] = []
+    troubles = Troubles(kept=error_lines is not None)
 
     def on_failure(failure: Failure) -> None:
-        if len(failures) < _TOLD_FAILURES:
-            failures.append(failure)
+        troubles.add(failure)
         if error_lines:
             error_lines.write(failure)
 
-    interrupted = False
     with contextlib.ExitStack() as stack:
         loaded = stack.enter_context(Model(model_path, backend=backend, batch_size=batch))
         for sink in sinks:
@@ -111,21 +105,14 @@ def run(
                 on_failure=on_failure, on_item=lambda: progress.advance(task),
             )  # fmt: skip
         except KeyboardInterrupt:
-            interrupted = True
+            troubles.interrupted = True
         except WindowClosed:
             pass
+        if error_lines and tally.scored:
+            error_lines.begin()  # no failures is an empty file, never the failures of an earlier run
 
-    if tally.scored:
-        table.show(out)
-        _summary(out, loaded, tally, table.decisions)
-        _warn_unseen(err, loaded, tally)
-    for failure in failures:
-        err.print(f"wordsight: {failure.source}: {failure.reason}", markup=False, soft_wrap=True)
-    if tally.failures > len(failures):
-        rest = tally.failures - len(failures)
-        err.print(f"wordsight: and {rest} more{'' if errors else '; --errors FILE keeps all'}", soft_wrap=True)
-    if interrupted:
-        err.print(f"wordsight: interrupted after {tally.scored} frames", soft_wrap=True)
+    tell(out, err, manifest, tally, table, troubles)
+    if troubles.interrupted:
         raise typer.Exit(130)
     if not tally.scored and not tally.failures:
         raise SettingError("nothing to score was found in the sources")
@@ -138,31 +125,3 @@ def _progress(console: "Console"):  # type: ignore[no-untyped-def]
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def _summary(console: "Console", model: "Model", tally: "Tally", decisions: dict[str, int]) -> None:
-    rate = tally.scored / tally.seconds if tally.seconds > 0 else 0.0
-    parts = [f"scored {tally.scored}", f"failed {tally.failures}"]
-    if tally.skipped:
-        parts.append(f"passed over {tally.skipped} that are no pictures")
-    parts += [f"{decisions[name]} {name}" for name in ("good", "unsure", "defect") if name in decisions]
-    console.print(", ".join([*parts, f"{rate:.1f} frames/s with reading"]), soft_wrap=True)
-    seen = [f"{share:.0%} of {width}x{height}" for (height, width), share in list(tally.seen.items())[:_TOLD_SIZES]]
-    more = len(tally.seen) - len(seen)
-    rest = f" and {more} more sizes, {min(tally.seen.values()):.0%} at least" if more > 0 else ""
-    console.print(f"seen by the encoder ({model.manifest.input.fit}): {', '.join(seen)}{rest}", soft_wrap=True)
-    encoder = model.manifest.encoder
-    if encoder.note:
-        console.print(f"encoder {encoder.name}: {encoder.note}", soft_wrap=True, markup=False)
-
-
-def _warn_unseen(console: "Console", model: "Model", tally: "Tally") -> None:
-    """Warn once a size; of many sizes the first two and the rest in one line, so that failures stay in sight."""
-    cut = [(size, share) for size, share in tally.seen.items() if share < 0.9995]
-    for (height, width), share in cut[:_TOLD_SIZES]:
-        console.print(
-            f"warning: only {share:.0%} of each {width}x{height} frame is scored (--fit {model.manifest.input.fit}); "
-            "export with --fit squash or pad to see all", soft_wrap=True,
-        )  # fmt: skip
-    if len(cut) > _TOLD_SIZES:
-        console.print(f"warning: and frames of {len(cut) - _TOLD_SIZES} more sizes are not seen whole", soft_wrap=True)

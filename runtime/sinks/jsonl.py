@@ -10,6 +10,7 @@ from wordsight.runtime.errors import OutputError
 from wordsight.runtime.files import check_output_file
 from wordsight.runtime.sinks.result import Result
 from wordsight.runtime.sources.frame import Failure
+from wordsight.runtime.urls import scrubbed
 
 
 class LineFile:
@@ -37,18 +38,36 @@ class LineFile:
         """
         data = (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "backslashreplace")
         try:
-            if self._descriptor is None:
-                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-                self._regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+            descriptor = self._opened()
             written = 0
             while written < len(data):  # a nearly full disk takes a part first and complains at the next call
-                written += os.write(self._descriptor, data[written:])
-        except OSError as error:
+                written += os.write(descriptor, data[written:])
+        except BaseException as error:  # an interrupt may fall between two parts of a line, too
             if self._regular and self._descriptor is not None:
                 os.ftruncate(self._descriptor, self._length)
+                os.lseek(self._descriptor, self._length, os.SEEK_SET)
+            if not isinstance(error, OSError):
+                raise
             reason = (error.strerror or str(error)).lower()
             raise OutputError(f"cannot write {self._path}: {reason}; the lines before this one are whole") from error
         self._length += len(data)
+
+    def begin(self) -> None:
+        """Make the file anew, without a line, unless there is one already.
+
+        Raises:
+            OutputError: the disk is full or gone.
+        """
+        try:
+            self._opened()
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {(error.strerror or str(error)).lower()}") from error
+
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+            self._regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        return self._descriptor
 
     def close(self) -> None:
         """Close the file; harmless when it was never opened."""
@@ -82,9 +101,12 @@ class ErrorLines:
 
     def write(self, failure: Failure) -> None:
         """Write one failure as one line."""
-        self._file.append(
-            {"source": failure.source, "frame": failure.frame, "error": failure.kind, "reason": failure.reason}
-        )
+        line = {"source": failure.source, "frame": failure.frame, "error": failure.kind, "reason": failure.reason}
+        self._file.append({key: scrubbed(text) if isinstance(text, str) else text for key, text in line.items()})
+
+    def begin(self) -> None:
+        """Make the file anew, so that a run without failures leaves an empty one."""
+        self._file.begin()
 
     def close(self) -> None:
         """Close the file."""

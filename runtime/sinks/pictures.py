@@ -10,7 +10,9 @@ from typing import Any
 from wordsight.runtime.annotate import annotate
 from wordsight.runtime.errors import OutputError
 from wordsight.runtime.files import check_output_folder, whole_file
+from wordsight.runtime.opencv import load_cv2, silenced
 from wordsight.runtime.sinks.result import Result
+from wordsight.runtime.sources.content import cut_short
 from wordsight.runtime.sources.frame import Image
 
 # Tried in this order: a Jetson's OpenCV may be built without FFmpeg, and then writes MJPG alone.
@@ -69,8 +71,7 @@ class AnnotatedPictures:
         self._end_video()
 
     def _write_picture(self, name: str, picture: Image) -> None:
-        import cv2
-
+        cv2 = load_cv2()
         good, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         path = self._free(name, ".jpg")
         if not good:
@@ -106,14 +107,15 @@ class _Video:
     """One video file in the making: hidden until it is closed, so that a reader never meets half of one."""
 
     def __init__(self, free: Callable[[str, str], Path], name: str, fps: float, first: Image) -> None:
-        import cv2
-
+        self._cv2 = cv2 = load_cv2()
+        self._written = 0
         self._writer: Any = None
         for code, suffix in _CODECS:
             path = free(name, suffix)
             part = path.with_name(f".wordsight-{os.getpid()}-{path.name}")
             fourcc = cv2.VideoWriter.fourcc(*code)
-            writer = cv2.VideoWriter(str(part), fourcc, fps, (first.shape[1], first.shape[0]))
+            with silenced(cv2):
+                writer = cv2.VideoWriter(str(part), fourcc, fps, (first.shape[1], first.shape[0]))
             if writer.isOpened():
                 self._writer, self._path, self._part = writer, path, part
                 return
@@ -122,13 +124,29 @@ class _Video:
         raise OutputError(f"OpenCV cannot write a video of {name} (tried {tried}); wordsight doctor tells what it can")
 
     def write(self, picture: Image) -> None:
-        self._writer.write(picture)
+        with silenced(self._cv2):
+            self._writer.write(picture)
+        self._written += 1
 
     def close(self) -> None:
-        self._writer.release()
-        # OpenCV keeps write errors to itself; an empty file is how a full disk shows.
-        if not self._part.exists() or self._part.stat().st_size == 0:
+        with silenced(self._cv2):
+            self._writer.release()
+            whole = self._whole()
+        if not whole:
             with contextlib.suppress(OSError):
                 self._part.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {self._path}: nothing reached the disk; is it full?")
+            raise OutputError(f"cannot write {self._path}: the video did not reach the disk whole; is it full?")
         os.replace(self._part, self._path)
+
+    def _whole(self) -> bool:
+        """Read back what the disk holds: OpenCV keeps write errors to itself."""
+        try:
+            if cut_short(self._part):
+                return False
+        except OSError:
+            return False
+        capture = self._cv2.VideoCapture(str(self._part))
+        try:
+            return capture.isOpened() and int(capture.get(self._cv2.CAP_PROP_FRAME_COUNT)) == self._written
+        finally:
+            capture.release()

@@ -40,23 +40,32 @@ class Table:
     def close(self) -> None:
         """Nothing is open."""
 
-    def show(self, console: "Console") -> None:
-        """Print all rows in their order, or the ten highest scores when there are more than forty."""
+    def show(self, console: "Console", rows: int | None = None) -> None:
+        """Print all rows in their order, or the ten highest scores when there are more than forty.
+
+        Args:
+            console: where to.
+            rows: most rows, one line each below a line of titles, where space is short; the highest scores are kept.
+        """
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        if not self.count:
+        if not self.count or (rows is not None and rows < 1):
             return
-        few = self.count <= ALL_UP_TO
-        title = None if few else f"The {TOP} highest of {self.count} scores (--jsonl FILE keeps all)"
+        few = self.count <= (ALL_UP_TO if rows is None else rows)
+        shown = self._first if few else sorted(self._top, reverse=True)[:rows]
+        title = (
+            None if few or rows is not None else f"The {TOP} highest of {self.count} scores (--jsonl FILE keeps all)"
+        )
         table = RichTable(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("frame", overflow="fold")
+        first = "frame" if few or rows is None else f"frame, highest of {self.count}"
+        table.add_column(first, overflow="fold" if rows is None else "ellipsis", no_wrap=rows is not None)
         for name in ("score", "s_pr", "s_fnn"):
             table.add_column(name, justify="right", no_wrap=True)
         decided = bool(self.decisions)
         if decided:
             table.add_column("decision", no_wrap=True)
-        for score, _, name, s_pr, s_fnn, decision in self._first if few else sorted(self._top, reverse=True):
+        for score, _, name, s_pr, s_fnn, decision in shown:
             cells = [Text(name), Text(f"{score:.4f}", "bold"), Text(f"{s_pr:.4f}"), Text(f"{s_fnn:.4f}")]
             table.add_row(*cells, *([Text(decision or "", _STYLES.get(decision or "", ""))] if decided else []))
         console.print(table)

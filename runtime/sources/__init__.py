@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 
 from wordsight.runtime.sources.frame import Failure, Frame, Item, Source
-from wordsight.runtime.sources.urls import is_url, masked
+from wordsight.runtime.urls import SCHEMES, masked, scheme_of
 
-__all__ = ["Failure", "Frame", "Item", "Source", "is_url", "masked", "open_source"]
+__all__ = ["Failure", "Frame", "Item", "Source", "masked", "open_source"]
 
 
 def open_source(text: str | os.PathLike[str], exclude: Path | None = None) -> Source:
@@ -26,7 +26,7 @@ def open_source(text: str | os.PathLike[str], exclude: Path | None = None) -> So
 
     Raises:
         NothingFound: an empty folder, or a glob that matches nothing.
-        SourceError: a folder that cannot be listed, or an empty name.
+        SourceError: a folder that cannot be listed, a URL of a kind that is not opened, or an empty name.
     """
     from wordsight.runtime.errors import SourceError
     from wordsight.runtime.sources import files, video
@@ -36,8 +36,11 @@ def open_source(text: str | os.PathLike[str], exclude: Path | None = None) -> So
         raise SourceError("expected a file, folder, glob, camera index or URL, got an empty name")
     if text.isascii() and text.isdigit():
         return video.Camera(int(text))
-    if is_url(text):
+    scheme = scheme_of(text)
+    if scheme in SCHEMES:
         return video.Camera(text)
+    if scheme is not None:
+        raise SourceError(f"cannot open {masked(text)}: expected a stream of {', '.join(SCHEMES)}, got {scheme}")
     if os.path.isdir(text):
         return files.folder(text, exclude)
     if glob.has_magic(text) and not os.path.lexists(text):

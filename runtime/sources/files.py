@@ -147,4 +147,5 @@ def _same(path: Path, other: Path | None) -> bool:
 
 def _without(message: str, path: Path) -> str:
     """Return an error's message without the file's name at its head, which the failure states by itself."""
-    return message.removeprefix(f"{path}").lstrip(": ") or message
+    told = message.removeprefix(f"{path}").removesuffix(f": {path}").lstrip(": ").removeprefix("is ")
+    return told or message

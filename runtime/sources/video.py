@@ -5,14 +5,14 @@ the cut is not given: decoders fill its missing half with grey or with the frame
 scored. A camera or stream that stops gives a failure and ends; it is not opened again.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from wordsight.runtime.opencv import load_cv2, silenced
 from wordsight.runtime.sources.content import counts_frames, cut_short
 from wordsight.runtime.sources.frame import Failure, Frame, Item, now, problem
-from wordsight.runtime.sources.urls import masked
+from wordsight.runtime.urls import masked
 
 OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 10_000
@@ -23,20 +23,6 @@ _GUESS_FRAMES = 2
 _GUESS_S = 0.5
 
 
-def quiet_cv2() -> Any:
-    """Import OpenCV with its own and FFmpeg's chatter off: it would bury our one line, and it prints passwords."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    import cv2
-
-    # The variable is read when cv2 is loaded, which may have been long ago; the function moved between versions.
-    places: tuple[Any, ...] = (cv2, getattr(getattr(cv2, "utils", None), "logging", None))
-    for place in places:
-        if hasattr(place, "setLogLevel"):
-            place.setLogLevel(0)
-    return cv2
-
-
 def video_items(path: Path, name: str) -> Iterator[Item]:
     """Give every frame of a video file, then a failure if it ends early; or one failure if it cannot be opened.
 
@@ -44,7 +30,7 @@ def video_items(path: Path, name: str) -> Iterator[Item]:
         path: the file.
         name: short name for people.
     """
-    cv2 = quiet_cv2()
+    cv2 = load_cv2()
     source = str(path)
     try:
         with open(path, "rb") as file:
@@ -53,7 +39,8 @@ def video_items(path: Path, name: str) -> Iterator[Item]:
     except OSError as error:
         yield Failure(source, (error.strerror or str(error)).lower(), "VideoBroken")
         return
-    capture = cv2.VideoCapture(source)
+    with silenced(cv2):
+        capture = cv2.VideoCapture(source)
     try:
         if not capture.isOpened():
             reason = "the video is cut short and its index is lost" if cut else "no video that OpenCV can open"
@@ -64,7 +51,8 @@ def video_items(path: Path, name: str) -> Iterator[Item]:
         held: Frame | None = None  # one frame back, until it is known that the video went on or ended well
         seen, last_ms = 0, 0.0
         while True:
-            good, image = capture.read()
+            with silenced(cv2):
+                good, image = capture.read()
             if not good:
                 break
             if held is not None:
@@ -117,16 +105,18 @@ class Camera:
 
     def __iter__(self) -> Iterator[Item]:
         """Give each frame; then, if it stops by itself, a failure."""
-        cv2 = quiet_cv2()
+        cv2 = load_cv2()
         name = f"camera {self.text}" if isinstance(self._address, int) else self.text
         if isinstance(self._address, int):
-            capture = cv2.VideoCapture(self._address)
+            with silenced(cv2):
+                capture = cv2.VideoCapture(self._address)
         else:
             limits = [
                 cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS,
                 cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS,
             ]  # fmt: skip
-            capture = cv2.VideoCapture(self._address, cv2.CAP_FFMPEG, limits)
+            with silenced(cv2):
+                capture = cv2.VideoCapture(self._address, cv2.CAP_FFMPEG, limits)
         index = 0
         try:
             if not capture.isOpened():
@@ -134,7 +124,8 @@ class Camera:
                 return
             fps = _rate(capture, cv2)
             while True:
-                good, image = capture.read()
+                with silenced(cv2):
+                    good, image = capture.read()
                 if not good:
                     yield Failure(self.text, f"no more frames after {index}", "SourceError", index)
                     return

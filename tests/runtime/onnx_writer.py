@@ -57,13 +57,15 @@ def entry(key, text):
     return message(14, message(1, key), message(2, text))
 
 
-def manifest(**changes):
+def manifest(size=SIZE, **changes):
     facts = dict(
         created="2026-11-24T06:00:00Z",
         wordsight="0.1.0",
-        input=InputSpec(size=SIZE, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
+        input=InputSpec(size=size, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
         outputs={"score": ("N",), "s_pr": ("N",), "s_fnn": ("N",), "embedding": ("N", DIM)},
-        encoder=EncoderSpec(name="test", weights="mini", sha256="a" * 64, licence="MIT", embed_dim=DIM),
+        encoder=EncoderSpec(
+            name="test", weights="mini", sha256="a" * 64, licence="MIT", embed_dim=DIM, note="means of colours"
+        ),
         prompts=PromptSpec(
             object="object",
             normal_word="a",
@@ -84,7 +86,7 @@ def manifest(**changes):
     return Manifest(**{**facts, **changes})
 
 
-def graph():
+def graph(size=SIZE):
     """Mean blue, green, red of a frame as its embedding; s_pr = blue / 255, s_fnn = green / 255, score their sum."""
     axes = tensor("axes", np.array([1, 2], np.int64))
     columns = {"blue": [1, 0, 0], "green": [0, 1, 0], "both": [1, 1, 0]}
@@ -97,13 +99,13 @@ def graph():
     for column, name in (("blue", "s_pr"), ("green", "s_fnn"), ("both", "score")):
         nodes.append(node("MatMul", ["embedding", column], [f"{name}_wide"]))
         nodes.append(node("Squeeze", [f"{name}_wide", "last"], [name]))
-    places = [value(11, "frames", 2, ["batch", SIZE, SIZE, 3])]
+    places = [value(11, "frames", 2, ["batch", size, size, 3])]
     places += [value(12, name, 1, ["batch"]) for name in ("score", "s_pr", "s_fnn")]
     places.append(value(12, "embedding", 1, ["batch", DIM]))
     return b"".join([*nodes, message(2, "g"), message(5, axes), message(5, drop), *weights, *places])
 
 
-def model_parts(text=None, body=None):
+def model_parts(text=None, body=None, size=SIZE):
     """The top-level fields of a model, each by itself, so that tests can drop, repeat and shuffle them."""
-    parts = [integer(1, 8), message(7, graph() if body is None else body), message(8, integer(2, 18))]
-    return parts if text == "" else [*parts, entry("wordsight", text or manifest().to_json())]
+    parts = [integer(1, 8), message(7, graph(size) if body is None else body), message(8, integer(2, 18))]
+    return parts if text == "" else [*parts, entry("wordsight", text or manifest(size).to_json())]

@@ -1,4 +1,5 @@
 import struct
+import subprocess
 import sys
 import zlib
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from wordsight.runtime.errors import MissingPart, PictureError
+from wordsight.runtime.opencv import silenced
 from wordsight.runtime.pictures import read_picture
 
 
@@ -130,3 +132,50 @@ def test_without_opencv_the_line_that_installs_it_is_told(monkeypatch, tmp_path)
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(MissingPart, match=r"wordsight\[runtime\]"):
         read_picture(tmp_path)
+
+
+@pytest.mark.parametrize("header", [b"P6\n61 83\n255\n", b"P6 # a comment\n61\n# and one more\n83 255\n"])
+def test_a_portable_map_with_comments_is_held_to_its_length(tmp_path, header):
+    pixels = np.random.default_rng(0).integers(0, 256, (83, 61, 3), dtype=np.uint8)
+    path = tmp_path / "p.ppm"
+    path.write_bytes(header + pixels.tobytes())
+    np.testing.assert_array_equal(read_picture(path), pixels[..., ::-1])
+    path.write_bytes(header + pixels.tobytes()[:-1])
+    with pytest.raises(PictureError, match="truncated"):
+        read_picture(path)
+
+
+def test_opencv_itself_is_bounded_where_no_header_is_read_here(tmp_path):
+    # In a process of its own: OpenCV asks for its limit once.
+    path = tmp_path / "large.ras"
+    path.write_bytes(b"\x59\xa6\x6a\x95" + struct.pack(">IIIIIII", 30_000, 30_000, 24, 3, 1, 0, 0))
+    code = f"from wordsight.runtime import read_picture; read_picture({str(path)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f"claims more than {2**28} pixels" in done.stderr
+
+
+class _Log:
+    def __init__(self):
+        self.level, self.levels = 3, []
+
+    def getLogLevel(self):
+        return self.level
+
+    def setLogLevel(self, level):
+        self.level = level
+        self.levels.append(level)
+
+
+def test_the_log_of_any_opencv_is_quiet_for_a_while():
+    from types import SimpleNamespace
+
+    log = _Log()
+    four = SimpleNamespace(getLogLevel=log.getLogLevel, setLogLevel=log.setLogLevel, utils=SimpleNamespace())
+    five = SimpleNamespace(utils=SimpleNamespace(logging=log))
+    for version in (four, five):
+        with silenced(version):
+            assert log.level == 0
+        assert log.level == 3
+    assert log.levels == [0, 3, 0, 3]
+    with silenced(SimpleNamespace()):  # an old one without such functions
+        pass
