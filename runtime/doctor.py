@@ -119,12 +119,12 @@ def _opencv() -> list[Finding]:
     system = "sudo apt install python3-opencv"
     return [
         Finding("OpenCV", "ok", str(cv2.__version__), vital=True),
-        Finding("  windows", "ok" if window else "missing", window or "headless", "" if window else
+        Finding("OpenCV windows", "ok" if window else "missing", window or "headless", "" if window else
                 "pip uninstall -y opencv-python-headless && pip install 'wordsight[gui]'"),
-        Finding("  FFmpeg", "ok" if ffmpeg else "missing", _built(ffmpeg) or "not built in: few videos",
+        Finding("OpenCV FFmpeg", "ok" if ffmpeg else "missing", _built(ffmpeg) or "not built in: few videos",
                 "" if ffmpeg else mend),
-        Finding("  GStreamer", "ok" if gstreamer else "missing", _built(gstreamer) or "not built in: no CSI cameras",
-                "" if gstreamer else system),
+        Finding("OpenCV GStreamer", "ok" if gstreamer else "missing",
+                _built(gstreamer) or "not built in: no CSI cameras", "" if gstreamer else system),
     ]  # fmt: skip
 
 
@@ -155,7 +155,7 @@ def _proof(mend: str) -> Finding:
     try:
         path = demo_model()
     except MissingPart as error:
-        return Finding("  trial", "missing", "not tried: the packaged model is not there", error.install)
+        return Finding("ONNX Runtime trial", "missing", "not tried: the packaged model is not there", error.install)
     try:
         from wordsight.runtime.model import Model
 
@@ -163,9 +163,11 @@ def _proof(mend: str) -> Finding:
             size = model.manifest.input.size
             score = float(model.score(np.full((1, size, size, 3), 127, np.uint8)).score[0])
     except Exception as error:
-        return Finding("  trial", "problem", f"{type(error).__name__}: {error}".splitlines()[0], mend, True)
+        return Finding("ONNX Runtime trial", "problem", f"{type(error).__name__}: {error}".splitlines()[0], mend, True)
     good = bool(np.isfinite(score))
-    return Finding("  trial", "ok" if good else "problem", f"one frame scored: {score:.4f}", "" if good else mend, True)
+    return Finding(
+        "ONNX Runtime trial", "ok" if good else "problem", f"one frame scored: {score:.4f}", "" if good else mend, True
+    )
 
 
 def _module(module: str, name: str, mend: str) -> Finding:

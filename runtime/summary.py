@@ -44,7 +44,7 @@ class Troubles:
         lines = [f"wordsight: {failure.source}: {failure.reason}" for failure in told]
         if total > len(told):
             lines.append(f"wordsight: and {total - len(told)} more{'' if self.kept else '; --errors FILE keeps all'}")
-        return [scrubbed(line) for line in lines]
+        return [scrubbed(" ".join(line.splitlines())) for line in lines]  # a file's name may hold a line break
 
 
 def tell(
@@ -64,7 +64,7 @@ def tell(
         troubles: what went wrong.
     """
     fit = manifest.input.fit
-    bad = troubles.lines(tally.failures, troubles.most if not tally.scored else 2)
+    bad = troubles.lines(tally.failures, troubles.most if not tally.scored else 2 - troubles.interrupted)
     if tally.scored and not bad and not troubles.interrupted:
         table.show(out)
         notes = [counts(tally, table.decisions), seen(fit, tally)]

@@ -10,8 +10,8 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _SECRET = re.compile(
     r"((?:pass(?:word|wd|phrase)?|pwd|user(?:name)?|usr|login|token|key|secret|auth)[\w-]*=)[^&;\s]*", re.IGNORECASE
 )
-# A URL within a sentence: up to the next space, without the quote or bracket it may stand in.
-_WITHIN = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+# A URL within a sentence: up to the next space, without the sentence's own signs at its end.
+_WITHIN = re.compile(r"""[a-z][a-z0-9+.-]*://\S+?(?=["'),.:;\]]*(?:\s|$))""", re.IGNORECASE)
 
 
 def scheme_of(text: str) -> str | None:

@@ -16,6 +16,8 @@ from wordsight.runtime.urls import masked
 
 OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 10_000
+LAST_INDEX = 99
+"""Of a camera: OpenCV takes the hundreds for the number of a backend, so that 200 would open camera 0."""
 
 # Containers without a frame count state a duration, from which OpenCV guesses the count: half a second short of it,
 # or two frames, is within the guess.
@@ -107,16 +109,10 @@ class Camera:
         """Give each frame; then, if it stops by itself, a failure."""
         cv2 = load_cv2()
         name = f"camera {self.text}" if isinstance(self._address, int) else self.text
-        if isinstance(self._address, int):
-            with silenced(cv2):
-                capture = cv2.VideoCapture(self._address)
-        else:
-            limits = [
-                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS,
-                cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS,
-            ]  # fmt: skip
-            with silenced(cv2):
-                capture = cv2.VideoCapture(self._address, cv2.CAP_FFMPEG, limits)
+        if isinstance(self._address, int) and self._address > LAST_INDEX:
+            yield Failure(self.text, self._absence(), "CameraAbsent", 0)
+            return
+        capture = self._opened(cv2)
         index = 0
         try:
             if not capture.isOpened():
@@ -140,9 +136,19 @@ class Camera:
         finally:
             capture.release()
 
+    def _opened(self, cv2: Any) -> Any:
+        with silenced(cv2):
+            if isinstance(self._address, int):
+                return cv2.VideoCapture(self._address)
+            limits = [
+                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS,
+                cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS,
+            ]  # fmt: skip
+            return cv2.VideoCapture(self._address, cv2.CAP_FFMPEG, limits)
+
     def _absence(self) -> str:
         if not isinstance(self._address, int):
-            return f"the stream does not answer within {OPEN_TIMEOUT_MS // 1000} s, or refuses the user or password"
+            return f"the stream does not answer within {OPEN_TIMEOUT_MS / 1000:g} s, or refuses the user or password"
         there = sorted(path.name.removeprefix("video") for path in Path("/dev").glob("video*"))
         return f"no camera with this index; the system has {', '.join(there) or 'none'}"
 

@@ -1,9 +1,14 @@
+"""What is imported when: a bare import and `--help` wait for nothing heavy, and nothing needs the training stack."""
+
 import subprocess
 import sys
 
+import pytest
+
 import wordsight.runtime
 
-HEAVY = ("torch", "torchvision", "open_clip", "onnx", "PIL", "safetensors")
+TRAINING = ("torch", "torchvision", "open_clip", "onnx", "PIL", "safetensors")
+HEAVY = (*TRAINING, "cv2", "onnxruntime", "numpy", "rich")
 
 
 def run(code):
@@ -12,16 +17,43 @@ def run(code):
     return done.stdout
 
 
-def test_imports_where_the_training_stack_is_absent():
-    code = f"import sys; sys.modules.update(dict.fromkeys({HEAVY!r})); import wordsight.runtime as r; print(r.Model)"
-    assert "Model" in run(code)
+def test_scores_where_the_training_stack_is_absent(tiny_model):
+    pytest.importorskip("onnxruntime", reason="pip install 'wordsight[runtime]'")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({TRAINING!r}))\n"
+        "import numpy as np; from wordsight.runtime import Model\n"
+        f"print(Model({str(tiny_model)!r}).score(np.full((1, 8, 8, 3), 51, np.uint8)).score[0])"
+    )
+    assert float(run(code)) == pytest.approx(0.4)
 
 
-def test_does_not_load_the_engine_or_opencv():
-    heavy = (*HEAVY, "cv2", "onnxruntime", "typer", "rich")
-    assert run(f"import sys, wordsight.runtime; print(*(set({heavy!r}) & set(sys.modules)))").strip() == ""
+def test_a_bare_import_loads_nothing_heavy():
+    code = f"import sys, wordsight.runtime; print(*(set({(*HEAVY, 'typer')!r}) & set(sys.modules)))"
+    assert run(code).strip() == ""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["info", "--help"]])
+def test_help_loads_nothing_heavy(words):
+    code = (
+        "import sys; from wordsight.runtime.cli import main\n"
+        f"try: main({words!r})\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        f"print('loaded:', *(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    assert run(code).splitlines()[-1].split() == ["loaded:"]
+
+
+def test_reading_a_manifest_loads_neither_engine_nor_opencv(tiny_model):
+    code = (
+        f"import sys; from wordsight.runtime import read_manifest; read_manifest({str(tiny_model)!r})\n"
+        f"print(*(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    assert run(code).strip() == ""
 
 
 def test_the_face_is_sorted_and_whole():
     assert list(wordsight.runtime.__all__) == sorted(wordsight.runtime.__all__)
-    assert all(hasattr(wordsight.runtime, name) for name in wordsight.runtime.__all__)
+    for name in wordsight.runtime.__all__:
+        assert getattr(wordsight.runtime, name).__module__.startswith("wordsight.runtime.")
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        wordsight.runtime.nonsense  # noqa: B018

@@ -9,6 +9,7 @@ from wordsight.runtime.errors import NothingFound, SourceError
 from wordsight.runtime.sources import Failure, Frame, masked, open_source
 from wordsight.runtime.sources.content import cut_short, kind_of, kind_of_file
 from wordsight.runtime.sources.files import natural
+from wordsight.runtime.urls import scrubbed
 
 cv2 = pytest.importorskip("cv2", reason="pip install 'wordsight[runtime]'")
 
@@ -134,9 +135,10 @@ def test_text_named_as_video_is_a_failure(tmp_path):
     assert failure.kind == "VideoBroken"
 
 
-def test_absent_camera_is_one_failure():
-    (failure,) = open_source("97")
-    assert (failure.source, failure.kind) == ("97", "CameraAbsent")
+@pytest.mark.parametrize("index", ["97", "200", "4294967296", "9" * 30])
+def test_absent_camera_is_one_failure(index):
+    (failure,) = open_source(index)
+    assert (failure.source, failure.kind) == (index, "CameraAbsent")
 
 
 def test_stream_that_does_not_answer_keeps_its_password():
@@ -153,11 +155,25 @@ def test_stream_that_does_not_answer_keeps_its_password():
         ("rtsp://user:p@ss@cam:554/x", "rtsp://***@cam:554/x"),
         ("rtsp://u:p/w@cam/x", "rtsp://***@cam/x"),
         ("HTTP://cam/v?user=me&password=geheim&x=1", "HTTP://cam/v?user=***&password=***&x=1"),
+        ("rtsp://u:p@cam/main?access_token=geheim", "rtsp://***@cam/main?access_token=***"),
+        ("rtsp://cam/user=admin_password=geheim_channel=1", "rtsp://cam/user=***"),
+        ("onvif://u:p@cam", "onvif://***@cam"),
         ("folder/a@b.png", "folder/a@b.png"),
     ],
 )
 def test_credentials_are_masked(url, shown):
     assert masked(url) == shown
+
+
+def test_urls_within_a_sentence_are_masked():
+    told = scrubbed("cannot open 'rtsp://u:p@cam/a' nor http://cam/v?pwd=x, see a@b and C:\\x")
+    assert told == "cannot open 'rtsp://***@cam/a' nor http://cam/v?pwd=***, see a@b and C:\\x"
+
+
+def test_a_url_that_is_no_stream_is_refused_without_its_password():
+    with pytest.raises(SourceError, match="got onvif") as caught:
+        open_source("onvif://u:s3cret@cam/main")
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tiff", ".webp", ".ppm"])
