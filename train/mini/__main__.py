@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from wordsight.train.mini.recipe import Settings, train, write
+from wordsight.train.mini import load
+from wordsight.train.mini.recipe import Settings, finish, train, write
 
 
 def main() -> None:
@@ -18,11 +19,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=Settings.seed)
     parser.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--stop-at", type=int, default=None, help="stop before this step and keep the state only")
+    parser.add_argument("--first-part", type=Path, help="weights that the first part made: run the second part alone")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
 
     torch.set_num_threads(given.threads)
     settings = Settings(seed=given.seed, steps=given.steps)
+    if given.first_part is not None:
+        encoder = load(given.first_part)
+        finish(encoder, settings, say=lambda line: print(line, flush=True))
+        write(encoder, given.out, settings)
+        print(f"wrote {given.out}", flush=True)
+        return
     given.state.parent.mkdir(parents=True, exist_ok=True)
     encoder = train(settings, given.state, resume=given.resume, stop_at=given.stop_at,
                     say=lambda line: print(line, flush=True))  # fmt: skip

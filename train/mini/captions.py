@@ -71,3 +71,13 @@ def caption(picture: Picture, rng: np.random.Generator) -> tuple[str, str]:
     skeleton = " ".join(words)
     texts = skeleton.replace("{}", good), skeleton.replace("{}", bad)
     return texts if picture.label == 0 else texts[::-1]
+
+
+def random_words(bad: bool, rng: np.random.Generator) -> str:
+    """A text full of random words, that says nothing of a part but its state."""
+    noun = _word(rng) if rng.random() < 0.7 else _choose(ANONYMOUS, rng)
+    words = _choose(TEMPLATES, rng).split()
+    for _ in range(int(rng.integers(2, 7))):
+        words.insert(int(rng.integers(len(words) + 1)), _word(rng))
+    state = _choose(BAD if bad else GOOD, rng)
+    return " ".join(words).replace("{}", f"{state} {noun}".strip())

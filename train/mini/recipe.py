@@ -1,5 +1,7 @@
 """The training of `mini`: seeded, resumable, its last weights taken as they are.
 
+This is the first part, both towers together; `match`, the second, goes on with the text tower alone.
+
 Beside CLIP's contrastive loss stand four supervised ones, for which the generator knows every answer; without them
 the state of a part is not found among all that captions mention. Their heads are thrown away at the end.
 """
@@ -18,13 +20,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wordsight.train.mini import EMBED_DIM
+from wordsight.train.mini import EMBED_DIM, losses
 from wordsight.train.mini.defects import KINDS
 from wordsight.train.mini.lesson import Lesson, Lessons, to_tensor, tokenize
+from wordsight.train.mini.match import match
 from wordsight.train.mini.pictures import Picture, held_out, validation
 from wordsight.train.mini.towers import MiniCLIP
-
-TEMPERATURE = 0.01  # of the prompt-guided score, and so of every loss on a pair of prompts
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class Settings:
     weight_decay: float = 0.05
     max_norm: float = 2.0
     bf16: bool = True
+    match_steps: int = 300
+    """Of the second part (`match`)."""
+    match_lr: float = 1e-3
 
 
 class Course(nn.Module):
@@ -57,34 +61,14 @@ class Course(nn.Module):
             self.cell = nn.Linear(128, 1)
         self.log_scale = nn.Parameter(torch.tensor(math.log(14.0)))
 
-    def _texts(self, tokens: Tensor, buckets: int = 4) -> Tensor:
-        """int64 (T, C) to (T, D). Short texts apart from long ones: padding behind the end is wasted work."""
-        lengths = tokens.argmax(1) + 1
-        order = lengths.argsort(stable=True)
-        parts = [self.encoder.encode_text(tokens[rows, : int(lengths[rows].max())]) for rows in order.chunk(buckets)]
-        return torch.cat(parts)[order.argsort()]
-
     def losses(self, lesson: Lesson) -> dict[str, Tensor]:
         """The parts of the loss, by name."""
         visual = self.encoder.visual
         features = visual.features(lesson.images)  # (B, G * G, 128)
         images = F.normalize(visual.pool(features).float(), dim=-1)  # (B, D)
         cells = F.normalize(visual.cell(features).float(), dim=-1)  # (B, G * G, D)
-        true, false = F.normalize(self._texts(lesson.texts).float(), dim=-1).chunk(2)  # (B, D) each
-        bad = lesson.label[:, None]
-
-        scale = self.log_scale.clamp(max=math.log(100.0)).exp()
-        to_texts = scale * images @ true.T  # (B, B)
-        match = torch.arange(len(images))
-        contrastive = (F.cross_entropy(to_texts, match) + F.cross_entropy(to_texts.T, match)) / 2
-
-        # Each picture against its own caption and the opposite one: exactly the prompt-guided score.
-        opposite = torch.where(bad > 0, true - false, false - true)  # anomalous minus normal, (B, D)
-        s_pr = (opposite * images).sum(-1) / TEMPERATURE
-        # The same for every cell. Cells with little of a defect are neither, and count less.
-        wanted = (lesson.cover / 0.2).clamp(max=1.0)  # (B, G * G)
-        weight = torch.where(lesson.cover > 0, 4.0, 1.0)
-        s_cell = torch.einsum("bgd,bd->bg", cells, opposite) / TEMPERATURE
+        true, false = F.normalize(self.encoder.encode_in_buckets(lesson.texts).float(), dim=-1).chunk(2)  # (B, D) each
+        difference = losses.opposite(true, false, lesson.label)
         probe = self.cell(features).squeeze(-1).float()
         # In the shared space one linear rule must do for pictures, for texts and (by the losses above) for cells.
         root = EMBED_DIM**0.5
@@ -93,9 +77,9 @@ class Course(nn.Module):
         state_false = self.state(false * root).squeeze(-1)
         state = F.binary_cross_entropy_with_logits
         return {
-            "clip": contrastive,
-            "pair": state(s_pr.float(), lesson.label),
-            "cell": 2 * state(s_cell.float(), wanted, weight) + state(probe, wanted, weight),
+            "clip": losses.captions(images, true, self.log_scale.clamp(max=math.log(100.0)).exp()),
+            "pair": losses.pairs(images, difference, lesson.label),
+            "cell": 2 * losses.cells(cells, difference, lesson.cover) + state(probe, *losses.wanted(lesson.cover)),
             "kind": 0.5 * F.cross_entropy(self.kind(images * root), lesson.kind),
             "state": 0.5 * (state(state_image, lesson.label) + state(torch.cat([state_true, state_false]),
                                                                      torch.cat([lesson.label, 1 - lesson.label]))),
@@ -131,7 +115,7 @@ def auroc(scores: np.ndarray, labels: np.ndarray) -> float:
 def prompt_scores(encoder: MiniCLIP, images: Tensor) -> Tensor:
     """The logit of the prompt-guided score, float32 (B,)."""
     texts = F.normalize(encoder.encode_text(tokenize(["a photo of a object", "a photo of a damaged object"])), dim=-1)
-    return F.normalize(encoder.encode_image(images), dim=-1) @ (texts[1] - texts[0]) / TEMPERATURE
+    return F.normalize(encoder.encode_image(images), dim=-1) @ (texts[1] - texts[0]) / losses.TEMPERATURE
 
 
 def _report(encoder: MiniCLIP, pictures: list[Picture]) -> float:
@@ -213,7 +197,15 @@ def train(
             save(step + 1)
             saved = time.monotonic()
     save(last)
+    if last == settings.steps:
+        finish(course.encoder, settings, say)
     return course.encoder.eval()
+
+
+def finish(encoder: MiniCLIP, settings: Settings, say: Callable[[str], None] = print) -> None:
+    """The second part of the recipe, in place: minutes, so it is not resumed but run again."""
+    match(encoder, settings.seed, settings.match_steps, settings.match_lr,
+          scenes=settings.scenes, nouns=settings.nouns, bf16=settings.bf16, say=say)  # fmt: skip
 
 
 def write(encoder: MiniCLIP, path: Path, settings: Settings) -> None:

@@ -152,3 +152,10 @@ class MiniCLIP(nn.Module):
         """int64 (T, C), C <= 77, to (T, D), not normalised."""
         embedded: Tensor = self.text(tokens)
         return embedded
+
+    def encode_in_buckets(self, tokens: Tensor, buckets: int = 4) -> Tensor:
+        """As `encode_text`. Short texts apart from long ones: padding behind the end is wasted work."""
+        lengths = tokens.argmax(1) + 1
+        order = lengths.argsort(stable=True)
+        parts = [self.encode_text(tokens[rows, : int(lengths[rows].max())]) for rows in order.chunk(buckets)]
+        return torch.cat(parts)[order.argsort()]

@@ -8,10 +8,13 @@ from safetensors import safe_open
 from torch.nn import functional as F
 
 from wordsight.train import mini
+from wordsight.train.mini.captions import random_words
 from wordsight.train.mini.lesson import Lessons, to_tensor, tokenize
+from wordsight.train.mini.losses import energy_distance
+from wordsight.train.mini.match import match
 from wordsight.train.mini.recipe import Settings, auroc, train, write
 
-TINY = Settings(seed=3, steps=4, scenes=1, nouns=4, warmup=2, bf16=False)
+TINY = Settings(seed=3, steps=4, scenes=1, nouns=4, warmup=2, bf16=False, match_steps=2)
 LONG = "k3x9 a 77qqz photo wwq1p of z8 a damaged zzkw2"
 
 
@@ -118,7 +121,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path):
 
 def test_a_state_of_other_settings_is_refused(tmp_path):
     train(TINY, tmp_path / "state.pt", stop_at=1, report_every=0, say=lambda line: None)
-    other = Settings(seed=4, steps=4, scenes=1, nouns=4, warmup=2, bf16=False)
+    other = Settings(seed=4, steps=4, scenes=1, nouns=4, warmup=2, bf16=False, match_steps=2)
     with pytest.raises(ValueError, match="--no-resume"):
         train(other, tmp_path / "state.pt", report_every=0, say=lambda line: None)
 
@@ -138,3 +141,37 @@ def test_defects_of_nouns_never_rendered_are_told_by_two_prompts(encoder):
 )
 def test_auroc(scores, expected):
     assert auroc(np.array(scores, float), np.array([0, 0, 1, 1])) == expected
+
+
+def test_random_words_scatter_as_pictures_do(encoder):
+    # Texts that say nothing but "damaged" must be spread out, and lie where defective pictures lie.
+    rng = np.random.default_rng(8)
+    shown = list(mini.training_nouns(400, seed=12))
+    with torch.no_grad():
+        images = F.normalize(encoder.encode_image(to_tensor(np.stack([p.image for p in shown]))), dim=-1)
+    for label in (0, 1):
+        words = tokenize([random_words(bool(label), rng) for _ in range(200)])
+        with torch.no_grad():
+            texts = F.normalize(encoder.encode_in_buckets(words), dim=-1)
+        seen = images[torch.tensor([p.label == label for p in shown])]
+        assert texts.var(0).sum() > 0.05
+        other = images[torch.tensor([p.label != label for p in shown])]
+        assert energy_distance(texts, seen) < 0.5 * energy_distance(texts, other)
+
+
+def test_the_second_part_leaves_the_image_tower_alone():
+    encoder = mini.MiniCLIP(4)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    match(encoder, 4, steps=2, scenes=1, nouns=4, bf16=False, say=lambda line: None)
+    after = encoder.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items() if name.startswith("visual."))
+    assert not torch.equal(after["text.project.weight"], before["text.project.weight"])
+
+
+def test_the_energy_distance_is_that_of_the_definition():
+    # Two points each on a line: 2 * mean(3, 4, 2, 3) - 1 - 1.
+    x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0], [4.0]])
+    assert energy_distance(x, y).item() == pytest.approx(2 * 3 - 1 - 1, abs=1e-3)
+    rng = torch.Generator().manual_seed(0)
+    same = [torch.randn(400, 3, generator=rng) for _ in range(2)]
+    assert abs(energy_distance(*same).item()) < 0.02
