@@ -2,18 +2,50 @@
 
 import dataclasses
 import math
+import string
 import types
+from datetime import datetime
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from wordsight.runtime.errors import ManifestInvalid
 
 T = TypeVar("T")
 
+_HEX = frozenset(string.hexdigits.lower())
+
 
 def require(good: bool, key: str, expected: object, got: object) -> None:
     """Raise ManifestInvalid with the key, what was expected and what was found, unless `good`."""
     if not good:
         raise ManifestInvalid(f"manifest key {key}: expected {expected}, got {_short(got)}")
+
+
+def require_sha256(key: str, value: str) -> None:
+    """Raise ManifestInvalid unless `value` is a SHA-256 as `hashlib` writes it."""
+    require(len(value) == 64 and _HEX.issuperset(value), key, "64 lower-case hexadecimal digits", value)
+
+
+def require_time(key: str, value: str) -> None:
+    """Raise ManifestInvalid unless `value` is an ISO 8601 time."""
+    try:
+        datetime.fromisoformat(value.replace("Z", "+00:00"))  # Python 3.10 does not read the Z
+        good = True
+    except ValueError:
+        good = False
+    require(good, key, "a time such as 2026-11-24T06:00:00Z", value)
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a JSON object of its pairs, for `json.loads(..., object_pairs_hook=unique_keys)`.
+
+    Raises:
+        ValueError: a key is given twice, and readers differ in which of the two they believe.
+    """
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"key given twice: {next(name for name in names if names.count(name) > 1)}")
+    return result
 
 
 def build(cls: type[T], data: Any, key: str = "") -> T:

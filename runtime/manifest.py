@@ -8,12 +8,10 @@ value out of range is an error that names the key.
 import dataclasses
 import json
 import os
-import string
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Literal
 
-from wordsight.runtime.checks import build, require
+from wordsight.runtime.checks import build, require, require_sha256, require_time, unique_keys
 from wordsight.runtime.errors import ExternalDataRefused, ManifestInvalid, ManifestMissing, ManifestTooNew, ModelDamaged
 from wordsight.runtime.protobuf import inspect_model
 
@@ -28,11 +26,6 @@ Fit = Literal["crop", "squash", "pad"]
 Shape = tuple[str | int, ...]
 
 _MAX_SIZE = 4096  # pixels a side of the encoder's input; the largest CLIP in use takes 1,024
-_HEX = frozenset(string.hexdigits.lower())
-
-
-def _require_sha256(key: str, value: str) -> None:
-    require(len(value) == 64 and _HEX.issuperset(value), key, "64 lower-case hexadecimal digits", value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +67,7 @@ class EncoderSpec:
     def __post_init__(self) -> None:
         require(self.name != "", "encoder.name", "a name", self.name)
         require(not set("/\\") & set(self.weights), "encoder.weights", "a tag, never a path", self.weights)
-        _require_sha256("encoder.sha256", self.sha256)
+        require_sha256("encoder.sha256", self.sha256)
         require(self.embed_dim >= 1, "encoder.embed_dim", "at least 1", self.embed_dim)
 
 
@@ -122,7 +115,7 @@ class HeadSpec:
     """One a folded head, in the order of `s_fnn_seeds`."""
 
     def __post_init__(self) -> None:
-        _require_sha256("head.sha256", self.sha256)
+        require_sha256("head.sha256", self.sha256)
         require(len(self.seeds) > 0 and min(self.seeds) >= 0, "head.seeds", "at least one seed, 0 or more", self.seeds)
 
 
@@ -173,7 +166,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, "schema", str(SCHEMA), self.schema)
-        require(_is_time(self.created), "created", "a time such as 2026-11-24T06:00:00Z", self.created)
+        require_time("created", self.created)
         require(self.precision != "", "precision", "a name such as fp32", self.precision)
         require(self.opset >= 1, "opset", "at least 1", self.opset)
         for name in ("score", "s_pr", "s_fnn"):
@@ -202,7 +195,7 @@ class Manifest:
             ManifestInvalid: it is no JSON, or a key is missing, of the wrong type, or out of range.
         """
         try:
-            data = json.loads(text, object_pairs_hook=_unique)
+            data = json.loads(text, object_pairs_hook=unique_keys)
         except (ValueError, RecursionError) as error:  # RecursionError: a hundred thousand brackets
             raise ManifestInvalid(f"the manifest is no valid JSON: {error}") from error
         if not isinstance(data, dict):
@@ -215,22 +208,6 @@ class Manifest:
                 "update Wordsight: pip install -U wordsight"
             )
         return build(cls, {"schema": None, **data})
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"key given twice: {next(name for name in names if names.count(name) > 1)}")
-    return result
-
-
-def _is_time(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 does not read the Z
-    except ValueError:
-        return False
-    return True
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
