@@ -14,10 +14,10 @@ export UV_PYTHON_DOWNLOADS = never
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint types layers test-lean test-full bench lock format clean
+.PHONY: help env demo test lint types layers test-lean bench packaged-demo lock format clean
 
 help:  ## what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(VENV)/.current $(LEAN)/.current  ## everything the tests and the demo use (a no-op when current)
 
@@ -71,6 +71,9 @@ bench: env  ## the figures of the README: accuracy, text embedding, folding, foo
 	$(BIN)/wordsight bench text
 	$(BIN)/wordsight bench fold
 	$(BIN)/wordsight bench footprint --env $(LEAN)
+
+packaged-demo: env  ## write anew what ships for `wordsight run --demo`
+	$(BIN)/python -m wordsight.benchmarks.packaged
 
 lock: $(BIN)/uv  ## pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/uv pip compile pyproject.toml --extra runtime --extra train --extra export --extra bench --extra rtx --group dev $(LOCK_FLAGS) --upgrade -o requirements-dev.lock
