@@ -2,13 +2,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import onnx
 import pytest
 import torch
 
+from wordsight.benchmarks.fold import random_checkpoint
 from wordsight.export.fused import FusedDetector
 from wordsight.export.graph import build_graph
-from wordsight.train.encoders import Encoder
+from wordsight.export.onnx import export_model
+from wordsight.export.parity import ParityReport
+from wordsight.train.checkpoint import load_heads, save_heads
+from wordsight.train.embed import embed_texts
+from wordsight.train.encoders import Encoder, load_encoder
+from wordsight.train.fit import Settings, train_heads
 from wordsight.train.head import Head
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -68,13 +76,35 @@ def mini(mini_encoder: Encoder) -> Exported:
     return export_random(mini_encoder, 10)
 
 
-@pytest.fixture(scope="session")
-def vit() -> Exported:
-    import open_clip
+@dataclass
+class Trained:
+    """The paper's architecture with random weights, taken the whole way: checkpoint, head file, exported file."""
 
-    torch.manual_seed(0)
-    model = open_clip.create_model("ViT-B-16-plus-240", pretrained_text=False)
-    return export_random(make_encoder("ViT-B-16-plus-240", model, 240, 640), 10)
+    encoder: Encoder
+    head_path: Path
+    model_path: Path
+    report: ParityReport
+
+
+@pytest.fixture(scope="session")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("paper")
+    encoder = load_encoder(random_checkpoint("ViT-B-16-plus-240", folder))
+    settings, seeds = Settings(num_pairs=4, batch_pairs=2), range(3)
+    head_path, model_path = folder / "head.safetensors", folder / "model.onnx"
+    save_heads(head_path, train_heads(encoder, settings, seeds, progress=False), settings, seeds, encoder)
+    report = export_model(head_path, model_path, seeds_output=True)
+    return Trained(encoder, head_path, model_path, report)
+
+
+@pytest.fixture(scope="session")
+def vit(paper: Trained) -> Exported:
+    head_file = load_heads(paper.head_path)
+    guiding = torch.from_numpy(embed_texts(paper.encoder, head_file.settings.pair.guiding(), progress=False))
+    detector = FusedDetector(paper.encoder, head_file.heads, guiding, seeds_output=True)
+    graph = onnx.load(paper.model_path)
+    graph.ClearField("metadata_props")
+    return Exported(paper.encoder, head_file.heads, guiding, detector, graph.SerializeToString())
 
 
 @pytest.fixture(params=["mini", "vit"])

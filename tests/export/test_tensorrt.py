@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 
+import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
+
+from wordsight.export.parity import parity_frames
 
 pytestmark = [
     pytest.mark.tensorrt,
@@ -46,18 +50,28 @@ def test_parser_and_builder_take_the_graph(exported):
     assert engine.nbytes > 0.9 * weights
 
 
-def test_the_parser_refuses_uint8_that_is_not_cast_at_once():
-    graph = helper.make_graph(
-        [
-            helper.make_node("Transpose", ["frames"], ["channels_first"], perm=[0, 3, 1, 2]),
-            helper.make_node("Cast", ["channels_first"], ["score"], to=TensorProto.FLOAT),
-        ],
-        "transposed_first",
-        [helper.make_tensor_value_info("frames", TensorProto.UINT8, ["batch", 8, 8, 3])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch", 3, 8, 8])],
+def transposed_first(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same function with a fault planted: channels go first while the frames are still uint8."""
+    graph = model.graph
+    cast = next(node for node in graph.node if "frames" in node.input)
+    transpose = next(node for node in graph.node if node.op_type == "Transpose" and cast.output[0] in node.input)
+    early = helper.make_node("Transpose", ["frames"], ["channels_first"], perm=transpose.attribute[0].ints)
+    late = helper.make_node("Cast", ["channels_first"], list(transpose.output), to=TensorProto.FLOAT)
+    kept = [node for node in graph.node if node != transpose]
+    del graph.node[:]
+    graph.node.extend([early, late, *kept])
+    return model
+
+
+def test_the_parser_refuses_uint8_that_is_not_cast_at_once(exported):
+    faulty = transposed_first(onnx.load_from_string(exported.onnx))
+    onnx.checker.check_model(faulty)
+    frames = parity_frames(exported.encoder.image_size)[4:6]
+    wanted, got = (
+        ort.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(["score"], {"frames": frames})[0]
+        for graph in (exported.onnx, faulty.SerializeToString())
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.checker.check_model(model)  # valid ONNX: it is TensorRT alone that refuses
-    parsed, errors, *_ = parse(model.SerializeToString())
+    np.testing.assert_allclose(got, wanted, atol=1e-6)  # valid, and the same scores: it is TensorRT alone that refuses
+    parsed, errors, *_ = parse(faulty.SerializeToString())
     assert not parsed
     assert "UInt8" in " ".join(errors)
