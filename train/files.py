@@ -17,12 +17,14 @@ __all__ = ["check_output_file", "sha256_of", "whole_file"]
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for writing bytes; it takes its place at `path` only when the block ends without an error.
 
-    It grows under another name in the same folder, so a full disk or an interrupt leaves what was there before.
+    It grows under another name in the same folder, so a full disk or an interrupt leaves what was there before. A
+    symbolic link is followed: what it points at is replaced, not the link.
 
     Raises:
-        OSError: the disk is full, or the folder does not allow it.
+        OSError: the disk is full, or the folder does not allow it; names `path`.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    target = Path(os.path.realpath(path))
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".wordsight-", suffix=".part")
     part = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -32,9 +34,11 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         umask = os.umask(0)
         os.umask(umask)
         part.chmod(0o666 & ~umask)  # mkstemp makes files for their owner alone
-        os.replace(part, path)
-    except BaseException:
+        os.replace(part, target)
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)  # an error of `write()` names no file
         raise
 
 

@@ -4,7 +4,9 @@ Nothing is unpickled: safetensors hold nothing but tensors, and other files are 
 """
 
 import os
+import queue
 import shutil
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -18,7 +20,8 @@ from wordsight.train.files import sha256_of, whole_file
 
 __all__ = ["fetch_tag", "licence_of", "read_state", "sources_of"]
 
-_TIMEOUT_S = 8.0
+_TIMEOUT_S = 8.0  # of one connection, or one wait for bytes
+_DEADLINE_S = 15.0  # until an answer begins, however many addresses a host has and however long names take
 _HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
@@ -92,8 +95,7 @@ def _from_hub(repository: str, files: tuple[str, ...]) -> Path:
         if isinstance(cached, str):
             return Path(cached)
     # The hub's client tries six times over half a minute; one quick question first tells whether it is worth it.
-    with _open(constants.ENDPOINT, method="HEAD"):
-        pass
+    _open(constants.ENDPOINT, method="HEAD").close()
     for file in files[:-1]:
         try:
             return Path(hf_hub_download(repository, file, etag_timeout=_TIMEOUT_S))
@@ -122,13 +124,30 @@ def _from_url(url: str) -> Path:
 
 
 def _open(url: str, method: str = "GET") -> Any:
-    """Open a URL within a few seconds; an answer of any status shows that the host is there."""
+    """Open a URL within a few seconds; to HEAD, an answer of any status shows that the host is there.
+
+    Raises:
+        OSError: the user asked for no network, or nobody answered in time.
+    """
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):  # the hub's own reading of it
+        raise OSError("HF_HUB_OFFLINE is set")
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=_TIMEOUT_S))
+        except Exception as error:
+            answers.put(error)
+
+    # A time-out of urllib counts for each address of a host anew, and not at all while its name is looked up.
+    threading.Thread(target=ask, daemon=True).start()
     try:
-        return urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=_TIMEOUT_S)
-    except urllib.error.HTTPError as answer:
-        if method == "HEAD":
-            return answer
-        raise
+        answer = answers.get(timeout=_DEADLINE_S)
+    except queue.Empty:
+        raise TimeoutError(f"no answer within {_DEADLINE_S:g} s") from None
+    if isinstance(answer, Exception) and not (method == "HEAD" and isinstance(answer, urllib.error.HTTPError)):
+        raise answer
+    return answer
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
