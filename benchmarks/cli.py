@@ -9,7 +9,11 @@ import typer
 if TYPE_CHECKING:
     from wordsight.runtime.figures import Figure
 
-app = typer.Typer(help="Measure accuracy and speed of what ships.", no_args_is_help=True)
+_HELP = """Measure accuracy and speed of what ships.
+
+Example: wordsight bench accuracy --model model.onnx --json figures.json
+"""
+app = typer.Typer(help=_HELP, no_args_is_help=True)
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON as well.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; what is compared runs in turns.")]

@@ -33,7 +33,7 @@ def measure(repeats: int = 9, environment: Path | None = None) -> list[Figure]:
         environment: A virtual environment, whose interpreter is then the one that is timed; None times this one.
 
     Raises:
-        SettingError: The environment has no `bin/python`, or `repeats` is below 1.
+        SettingError: The environment has no `bin/python` or no wordsight in it, or `repeats` is below 1.
         WordsightError: A timed process failed.
     """
     if repeats < 1:
@@ -95,6 +95,8 @@ def _timed_import(python: str, module: str) -> tuple[float, int]:
 
 def _run(python: str, code: str) -> str:
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    if "No module named 'wordsight'" in done.stderr:
+        raise SettingError(f"{python} belongs to an environment without wordsight: install it there first")
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-1]
         raise WordsightError(f"{python} failed with exit code {done.returncode} while being timed: {last}")

@@ -45,9 +45,14 @@ def print_groups(title: str, groups: "Iterable[Group]") -> None:
 
 
 def number(value: float | None, unit: str = "") -> str:
-    """A value with four significant digits at least where it is small, and its unit; "none" where there is none."""
+    """A value with four significant digits at least where it is small, and its unit; "none" where there is none.
+
+    Whole numbers are counts and stay whole.
+    """
     if value is None:
         return "none"
+    if isinstance(value, int):
+        return f"{value:,} {unit}".strip()
     text = f"{value:.2e}" if value and abs(value) < 1e-3 else f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
     return f"{text} {unit}".strip()
 

@@ -1,6 +1,7 @@
 """What the footprint measures, on folders and processes that are known."""
 
 import os
+import venv
 
 import pytest
 
@@ -20,6 +21,12 @@ def test_bytes_of_a_folder_count_each_file_once(tmp_path):
 def test_an_environment_without_python_is_refused(tmp_path):
     with pytest.raises(SettingError, match="bin/python"):
         footprint.measure(1, tmp_path)
+
+
+def test_an_environment_without_wordsight_is_refused(tmp_path):
+    venv.create(tmp_path / "bare", with_pip=False)
+    with pytest.raises(SettingError, match="install it there first"):
+        footprint.measure(1, tmp_path / "bare")
 
 
 def test_a_failing_process_is_told():
