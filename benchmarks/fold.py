@@ -27,13 +27,14 @@ MEANING = {
 
 def random_checkpoint(name: str, folder: Path, seed: int = 0) -> str:
     """Save open_clip's architecture `name` with random weights; what `load_encoder` takes to load it."""
-    import open_clip
     import torch
     from safetensors.torch import save_file
 
+    from wordsight.train.clip import build_model
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = open_clip.create_model(name, pretrained_text=False)
+        model = build_model(name, quick_gelu=False)
     path = folder / f"{name}-random.safetensors"
     save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
     return f"{name}:{path.absolute()}"
