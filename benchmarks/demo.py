@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +64,11 @@ def main() -> None:
 
     say("\n[bold]4  A report,[/] with a control: heads trained on shuffled labels must know nothing.")
     with Model(model_path) as model:
-        result = measure(model, read_folder(pictures), encoder, control_heads=10)
+        parts = replace(read_folder(pictures), name="Ten kinds of parts that the encoder was never shown")
+        result = measure(model, parts, encoder, control_heads=10)
     report = FOLDER / "report.html"
     write_report(report, result)
-    say(f"     {time.monotonic() - start:.0f} s in all. The encoder is a {encoder.note}.\n")
+    say(f"     {time.monotonic() - start:.0f} s in all. About the encoder: {encoder.note}.\n")
     print(report.absolute())
 
 
@@ -74,16 +76,16 @@ def write_pictures(dataset: Dataset, folder: Path) -> None:
     """Write a data set of frames as PNG files in MVTec's layout; pictures of an earlier run are removed first."""
     import cv2
 
-    for old in folder.glob("*/*/held_out_*.png"):
+    for old in folder.glob("*/*/*_[0-9][0-9][0-9][0-9][0-9]*.png"):
         old.unlink()
     for i, sample in enumerate(dataset.test):
-        name = f"held_out_{sample.noun.replace(' ', '_')}_{i:05d}"
+        name = f"{sample.noun.replace(' ', '_')}_{i:05d}"
         _png(cv2, folder / "test" / sample.kind / f"{name}.png", sample.load())
         mask = sample.load_mask()
         if mask is not None:
             _png(cv2, folder / "ground_truth" / sample.kind / f"{name}_mask.png", mask.astype(np.uint8) * 255)
     for i, sample in enumerate(dataset.fit):
-        name = f"held_out_{sample.noun.replace(' ', '_')}_{i:05d}"
+        name = f"{sample.noun.replace(' ', '_')}_{i:05d}"
         _png(cv2, folder / "train" / "good" / f"{name}.png", sample.load())
 
 

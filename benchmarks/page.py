@@ -22,8 +22,9 @@ h3 { font-size: 15px; margin: 22px 0 6px; }
 p { max-width: 46em; margin: 6px 0; }
 .soft, figcaption, th { color: var(--soft); }
 .note { border-left: 3px solid var(--defect); padding: 8px 14px; background: #fbf3ef; margin: 16px 0; }
-.numbers { display: flex; flex-wrap: wrap; gap: 12px 40px; margin: 22px 0 4px; }
-.numbers div { min-width: 130px; }
+.numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px 24px;
+  margin: 22px 0 18px; }
+.numbers span { display: block; font-size: 13.5px; line-height: 1.35; }
 .numbers b { display: block; font-size: 30px; font-weight: 600; line-height: 1.15; font-variant-numeric: tabular-nums; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 28px; }
 svg { width: 100%; height: auto; display: block; }

@@ -16,7 +16,9 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 460, 320, 46, 14, 14, 44
 def histogram(labels: ArrayLike, scores: ArrayLike, name: str, bins: int = 40) -> str:
     """How the scores of good and of defective pictures lie; each kind's bars sum to 100%."""
     truth, score = np.asarray(labels), np.asarray(scores, np.float64)
-    edges = np.linspace(float(score.min()), max(float(score.max()), float(score.min()) + 1e-9), bins + 1)
+    low, high = float(score.min()), float(score.max())
+    low = 0.0 if 0 < low < 0.05 * high else low  # an axis that begins at 0.002 has no 0 to read from
+    edges = np.linspace(low, max(high, low + 1e-9), bins + 1)
     shares = [100 * np.histogram(score[truth == kind], edges)[0] / max(1, (truth == kind).sum()) for kind in (0, 1)]
     top = max(float(share.max()) for share in shares) * 1.08
     x, y = _scale(edges[0], edges[-1], _LEFT, _WIDTH - _RIGHT), _scale(0, top, _HEIGHT - _BOTTOM, _TOP)
@@ -102,7 +104,7 @@ def _ticks(low: float, high: float) -> list[float]:
     magnitude = 10.0 ** np.floor(np.log10(raw))
     step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= raw * 0.999)
     first = np.ceil(low / step - 1e-9) * step
-    return [round(float(t), 12) for t in np.arange(first, high + step * 1e-6, step)]
+    return [round(float(t), 12) + 0.0 for t in np.arange(first, high + step * 1e-6, step)]  # + 0.0: no "-0"
 
 
 def _legend(rows: Sequence[tuple[str, str]], x: float, y: float) -> str:

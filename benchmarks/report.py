@@ -9,6 +9,7 @@ import numpy as np
 
 from wordsight.benchmarks import page, plots
 from wordsight.benchmarks.accuracy import MEANING, Accuracy, Group
+from wordsight.benchmarks.datasets import Sample
 from wordsight.benchmarks.tables import number, span
 from wordsight.runtime.files import whole_file
 
@@ -79,13 +80,16 @@ def _headline(accuracy: Accuracy) -> Iterator[tuple[str, str]]:
         "auroc.s_pr": "guiding prompts alone",
         "auroc.s_fnn.folded": "head alone",
         "auroc.trivial": "best trivial detector",
-        "auroc.shuffled_labels": "shuffled labels, must be 0.5",
+        "auroc.shuffled_labels": "shuffled labels, must be about 0.5",
     }
-    values = {figure.name: figure.value for figure in accuracy.figures}
+    found = {figure.name: figure for figure in accuracy.figures}
     for name, text in texts.items():
-        value = values.get(name)
-        if value is not None:
-            yield f"{value:.3f}", text
+        figure = found.get(name)
+        if figure is None or figure.value is None:
+            continue
+        if figure.low is not None and figure.high is not None:
+            text += f"; 95%: {figure.low:.2f} to {figure.high:.2f}"
+        yield f"{figure.value:.3f}", text
 
 
 def _figure_rows(accuracy: Accuracy) -> Iterator[tuple[str, ...]]:
@@ -113,9 +117,14 @@ def _frames(accuracy: Accuracy) -> Iterator[str]:
         yield f'<h3>{title}</h3><div class="frames">'
         for index in chosen[:_SHOWN]:
             sample = scored.samples[index]
-            caption = f"{sample.kind}, {sample.name}"
+            caption = f"{sample.kind}, {_called(sample)}"
             yield page.frame(sample.load(), sample.load_mask(), sample.label == 1, float(scored.score[index]), caption)
         yield "</div>"
+
+
+def _called(sample: Sample) -> str:
+    """A name short enough to stand under a thumbnail: the file's own, or what the generator calls the picture."""
+    return sample.path.stem.replace("_", " ") if sample.path is not None else sample.name
 
 
 def _seen(accuracy: Accuracy) -> str:
