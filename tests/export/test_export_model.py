@@ -55,6 +55,25 @@ def head_path(tiny: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def graphs() -> dict[object, bytes]:
+    return {}
+
+
+@pytest.fixture
+def written_once(graphs: dict[object, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what becomes of a graph: torch writes that of `head_path` once, not once a test."""
+    honest = export_onnx.build_graph
+
+    def build(detector, size: int, opset: int) -> onnx.ModelProto:
+        key = (detector.output_names, size, opset)
+        if key not in graphs:
+            graphs[key] = honest(detector, size, opset).SerializeToString()
+        return onnx.load_from_string(graphs[key])
+
+    monkeypatch.setattr(export_onnx, "build_graph", build)
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "model.onnx"
@@ -104,6 +123,7 @@ def perturb(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+@pytest.mark.usefixtures("written_once")
 @pytest.mark.parametrize("older", [None, b"the file of yesterday"])
 def test_a_graph_that_disagrees_leaves_no_file(
     head_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, older: bytes | None
@@ -119,6 +139,7 @@ def test_a_graph_that_disagrees_leaves_no_file(
     assert older is None or out.read_bytes() == older
 
 
+@pytest.mark.usefixtures("written_once")
 def test_without_a_backend_only_an_unverified_file_is_written(
     head_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ):
