@@ -61,7 +61,8 @@ def test_the_wheel_holds_every_module_and_every_data_file(wheel: zipfile.ZipFile
         f"wordsight/{path.relative_to(ROOT).as_posix()}"
         for layer in LAYERS
         for path in (ROOT / layer).rglob("*")
-        if path.suffix in {".py", ".typed", ".onnx", ".safetensors", ".png", ".jpg"} and "__pycache__" not in path.parts
+        if path.suffix in {".py", ".typed", ".onnx", ".safetensors", ".png", ".jpg", ".csv"}
+        and "__pycache__" not in path.parts
     }
     shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert shipped == expected

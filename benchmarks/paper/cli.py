@@ -1,0 +1,80 @@
+"""`wordsight bench paper`: the paper's tables and figures with ours beside them. Heavy imports sit inside."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from wordsight.benchmarks.paper.drawing import Drawn
+    from wordsight.benchmarks.paper.results import Run
+    from wordsight.benchmarks.paper.sentences import Captions
+
+_PROMPTS = 300
+_PAIRS = 2_000
+
+
+def paper(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for tables and figures.")],
+    results: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Results of runs; without it our cells stay blank.")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Whose results to take, and whose texts Figures 3 and 5 show. [mini]")
+    ] = None,
+    captions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A COCO captions file for Figure 5; our own sentences without.")
+    ] = None,
+    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw Figures 3, 4 and 5.")] = True,
+    prompts: Annotated[int, typer.Option(min=5, help="Prompts of each kind to plot.")] = _PROMPTS,
+    pairs: Annotated[int, typer.Option(min=2, help="N_p of the head that Figure 5 shows.")] = _PAIRS,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write paper.json there as well.")] = None,
+) -> None:
+    """Tables 1 to 10 of the paper with ours beside each cell, and its Figures 3, 4 and 5.
+
+    Example: wordsight bench paper -o paper/
+    """
+    from wordsight.benchmarks.paper import aggregate, compare, report, sentences, terminal, writers
+    from wordsight.benchmarks.paper.drawing import Drawn
+    from wordsight.benchmarks.paper.results import load_runs
+    from wordsight.runtime.files import check_output_file, check_output_folder
+
+    if json is not None:
+        check_output_file(json)
+    if encoder is not None and results is None:
+        from wordsight.train.encoders import check_spec
+
+        check_spec(encoder)  # with results it is their label, and its weights need not be at hand
+    said = sentences.own_captions() if captions is None else sentences.read_coco(captions)
+    runs = None if results is None else aggregate.choose(load_runs(results), encoder)
+    pairs_of_cells = compare.compare(aggregate.records(runs))
+    folder = check_output_folder(output)
+
+    terminal.print_tables(pairs_of_cells)
+    writers.write_csv(folder / "paper.csv", pairs_of_cells)
+    writers.write_markdown(folder / "paper.md", pairs_of_cells)
+    for path in (folder / "paper.json", *([json] if json is not None else [])):
+        writers.write_json(path, pairs_of_cells)
+
+    drawn = Drawn()
+    if figures:
+        _draw(drawn, folder, encoder or "mini", said, prompts, pairs, runs)
+    else:
+        for number in "345":
+            drawn.leave_out(number, "--no-figures")
+    report.write_html(folder / "paper.html", pairs_of_cells, drawn.pictures, drawn.missing)
+    for name, reason in drawn.missing:
+        typer.echo(f"not drawn: {name}: {reason}", err=True)
+    typer.echo(f"report: {folder / 'paper.html'}", err=True)
+
+
+def _draw(
+    drawn: "Drawn", folder: Path, spec: str, captions: "Captions", prompts: int, pairs: int, runs: "list[Run] | None"
+) -> None:
+    from wordsight.benchmarks.paper import aggregate, drawing
+
+    drawing.guarded(drawn, "35", lambda: drawing.draw_texts(drawn, folder, spec, captions, prompts, pairs))
+    if runs is None:
+        drawn.leave_out("4", aggregate.NO_FOLDER)
+    else:
+        drawing.draw_sweep(drawn, folder, aggregate.sweep(runs), runs[0].encoder)
