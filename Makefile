@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS = never
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint types layers test-lean bench packaged-demo lock format clean
+.PHONY: help env demo test lint types layers lean test-lean bench packaged-demo lock format clean
 
 help:  ## what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,11 +50,13 @@ test: env lint types layers  ## lint, types, layers, all tests, and the runtime'
 	$(BIN)/python -m pytest -q
 	@$(MAKE) --no-print-directory test-lean
 
-test-lean: env
+test-lean: lean
+	$(LEAN)/bin/python -m pytest -q -p no:cacheprovider $(LEAN_TESTS)
+
+lean: env  ## the wheel as an edge box would install it, in the lean environment
 	@rm -rf build dist
 	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist .
 	@$(BIN)/uv pip install --quiet --python $(LEAN)/bin/python --no-deps --reinstall dist/wordsight-*.whl
-	$(LEAN)/bin/python -m pytest -q -p no:cacheprovider $(LEAN_TESTS)
 
 lint: env  ## ruff: mistakes, imports, docstrings, formatting
 	$(BIN)/ruff check .
@@ -66,7 +68,7 @@ types: env  ## mypy, strict, for the floor of Python 3.10
 layers: env  ## who may import whom
 	$(BIN)/lint-imports
 
-bench: env  ## the figures of the README: accuracy, text embedding, folding, footprint
+bench: lean  ## the figures of the README: accuracy, text embedding, folding, footprint
 	$(BIN)/wordsight bench accuracy
 	$(BIN)/wordsight bench text
 	$(BIN)/wordsight bench fold
