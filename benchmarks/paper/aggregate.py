@@ -80,7 +80,8 @@ def _record(cell: Cell, index: _Index, given: bool) -> Record:
     if not per_seed:
         return Record(*cell.key, reason=reason)
     mean, std = _mean_std(per_seed)
-    return Record(*cell.key, mean=mean, std=std, seeds=len(per_seed))
+    run = next(run for run in index[settings[0]].values() if _counts(run))  # all have its encoder and crop set
+    return Record(*cell.key, mean=mean, std=std, seeds=len(per_seed), encoder=run.encoder, crops=run.crops)
 
 
 def _over_classes(settings: Sequence[Setting], metric: str, index: _Index) -> tuple[list[float], str]:
@@ -90,8 +91,8 @@ def _over_classes(settings: Sequence[Setting], metric: str, index: _Index) -> tu
     crops = set()
     for setting in settings:
         runs = index.get(setting, {})
-        values = {s: run.metrics[metric] for s, run in runs.items() if run.metrics and not run.random_weights}
-        crops |= {run.crops for run in runs.values() if run.metrics}
+        values = {s: run.metrics[metric] for s, run in runs.items() if run.metrics and _counts(run)}
+        crops |= {run.crops for run in runs.values() if _counts(run)}
         if values:
             columns.append(values)
             continue
@@ -111,6 +112,10 @@ def _over_classes(settings: Sequence[Setting], metric: str, index: _Index) -> tu
         return [], "no seed was run on all classes"
     order = sorted(shared, key=lambda seed: -1 if seed is None else seed)
     return [100 * float(np.mean([column[seed] for column in columns])) for seed in order], ""
+
+
+def _counts(run: Run) -> bool:
+    return run.metrics is not None and not run.random_weights
 
 
 def _some(missing: list[str], of: int) -> str:

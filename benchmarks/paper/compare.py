@@ -26,6 +26,9 @@ class Record:
     """Over seeds; None for one seed or a method without."""
     reason: str = ""
     seeds: int = 0
+    encoder: str = ""
+    crops: str = ""
+    """The crop set that every view of this cell was cut by."""
 
     def __post_init__(self) -> None:
         """A blank has a reason; a number has none."""
@@ -80,6 +83,12 @@ def compare(records: Iterable[Record], cells: Iterable[Cell] | None = None) -> l
             raise ValueError(f"two results for the cell {record.key}")
         given[record.key] = record
     return [Pair(cell, given.get(cell.key) or Record(*cell.key, reason=NOT_GIVEN)) for cell in printed]
+
+
+def made_with(pairs: Iterable[Pair]) -> list[str]:
+    """Which encoder and crop sets our numbers come from, in words; nothing where all are blank."""
+    found = dict.fromkeys((p.ours.encoder, p.ours.crops) for p in pairs if p.ours.mean is not None)
+    return [f"encoder {encoder}, crops: {crops}" for encoder, crops in found]
 
 
 def reasons(pairs: Iterable[Pair]) -> dict[str, int]:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from wordsight.benchmarks.paper.compare import Pair
 from wordsight.benchmarks.paper.figures import TITLES, Cell
 
-PAPER_ROWS = "first line the paper's, second ours with the difference"
-
 
 @dataclass(frozen=True)
 class Grid:
@@ -44,12 +42,12 @@ def printed(cell: Cell) -> str:
     return f"{_spread(cell.mean, cell.std)}{'†' if cell.origin == 'reconstructed' else ''}"
 
 
-def ours(pair: Pair) -> str:
-    """Our number, the difference, and whether it lies within one std; "" where it was not run."""
+def ours(pair: Pair) -> list[str]:
+    """Our number, then the difference and whether it lies within one std; nothing where it was not run."""
     if pair.ours.mean is None or pair.difference is None:
-        return ""
+        return []
     verdict = {True: ", within", False: ", outside", None: ""}[pair.within]
-    return f"{_spread(pair.ours.mean, pair.ours.std)} ({pair.difference:+.1f}{verdict})"
+    return [_spread(pair.ours.mean, pair.ours.std), f"{pair.difference:+.1f}{verdict}"]
 
 
 def _spread(mean: float, std: float | None) -> str:

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from wordsight.benchmarks import page
-from wordsight.benchmarks.paper.compare import Pair, reasons
+from wordsight.benchmarks.paper.compare import Pair, made_with, reasons
 from wordsight.benchmarks.paper.layout import Grid, grids, ours, printed
 from wordsight.benchmarks.paper.writers import KEY
 from wordsight.runtime.files import whole_file
@@ -41,6 +41,7 @@ def _body(pairs: Sequence[Pair], pictures: Sequence[Picture], missing: Sequence[
             (f"{sum(judged)}" if judged else "none", f"of {len(judged)} within the paper's one std"),
         ]
     )
+    yield "".join(f"<p>Ours: {escape(line)}.</p>" for line in made_with(pairs))
     if not measured:
         yield '<p class="note">Nothing was measured here yet: every cell of ours is blank, with its reason below.</p>'
     for grid in grids(pairs):
@@ -80,5 +81,4 @@ def _table(grid: Grid) -> str:
 
 
 def _cell(pair: Pair) -> str:
-    mine = ours(pair)
-    return escape(printed(pair.cell)) + (f"<br><b>{escape(mine)}</b>" if mine else "")
+    return "<br>".join([escape(printed(pair.cell)), *(f"<b>{escape(line)}</b>" for line in ours(pair))])

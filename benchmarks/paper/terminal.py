@@ -1,14 +1,14 @@
 """The paper's tables on stdout, ours below each printed cell."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from wordsight.benchmarks.paper.compare import Pair, reasons
+from wordsight.benchmarks.paper.compare import Pair, made_with, reasons
 from wordsight.benchmarks.paper.layout import Grid, grids, ours, printed
 
 _WIDTH = 200  # columns where nothing says how wide the terminal is: ten setups side by side
 
 
-def print_tables(pairs: Iterable[Pair]) -> None:
+def print_tables(pairs: Sequence[Pair]) -> None:
     """Tables 1 to 10, each followed by how many cells are blank, and why."""
     import sys
 
@@ -19,6 +19,8 @@ def print_tables(pairs: Iterable[Pair]) -> None:
         "Percent; first the paper's, below it ours with the difference in points, and whether it lies within the "
         "paper's one std. †: put together again from a text that lost the decimal point or the sign."
     )
+    for line in made_with(pairs):
+        console.print(f"ours: {line}", markup=False, highlight=False)
     for grid in grids(pairs):
         console.print()
         console.print(_table(grid))
@@ -43,5 +45,4 @@ def _table(grid: Grid):  # type: ignore[no-untyped-def]
 def _cell(pair: Pair | None) -> str:
     if pair is None:
         return ""
-    mine = ours(pair)
-    return f"{printed(pair.cell)}\n[bold]{mine}[/bold]" if mine else printed(pair.cell)
+    return "\n".join([printed(pair.cell), *(f"[bold]{line}[/bold]" for line in ours(pair))])

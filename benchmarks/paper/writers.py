@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wordsight.benchmarks.paper.compare import Pair, reasons
+from wordsight.benchmarks.paper.compare import Pair, made_with, reasons
 from wordsight.benchmarks.paper.layout import Grid, grids, ours, printed
 from wordsight.runtime.figures import Figure, machine
 from wordsight.runtime.files import whole_file
@@ -40,6 +40,7 @@ def write_json(path: Path, pairs: Sequence[Pair]) -> None:
 def write_markdown(path: Path, pairs: Sequence[Pair]) -> None:
     """All tables, each with why its blank cells are blank."""
     parts = ["# The paper's tables, and ours", "", KEY, ""]
+    parts += [f"- ours: {line}" for line in made_with(pairs)] + [""]
     for grid in grids(pairs):
         parts += [f"## {grid.title}", "", *_table(grid), ""]
         parts += [f"- not run, {count} cells: {reason}" for reason, count in reasons(grid.at.values()).items()]
@@ -59,8 +60,7 @@ def _table(grid: Grid) -> list[str]:
 
 
 def _cell(pair: Pair) -> str:
-    mine = ours(pair)
-    return f"{printed(pair.cell)}<br>**{mine}**" if mine else printed(pair.cell)
+    return "<br>".join([printed(pair.cell), *(f"**{line}**" for line in ours(pair))])
 
 
 def _figure(pair: Pair) -> dict[str, Any]:
@@ -75,6 +75,7 @@ def _figure(pair: Pair) -> dict[str, Any]:
         **figure.as_json(), "table": table, "dataset": cell.dataset, "row": row, "setup": setup, "method": method,
         "metric": metric, "std": mine.std, "paper_mean": cell.mean, "paper_std": cell.std, "origin": cell.origin,
         "quoted": cell.quoted, "note": cell.note, "difference": pair.difference, "within_one_std": pair.within,
+        "encoder": mine.encoder or None, "crops": mine.crops or None,
     }  # fmt: skip
 
 

@@ -146,7 +146,7 @@ def test_every_cell_of_the_tables_by_class_is_in_the_text(table: int):
         tokens = line[1].split()
         assert len(tokens) == 10, name
         for token, place in zip(tokens, COLUMNS, strict=True):
-            cell = cells[name, *place]
+            cell = cells[(name, *place)]
             legible = _legible(token)
             if cell.ocr:
                 assert cell.ocr == token, cell.key
