@@ -20,7 +20,7 @@ def paper(
         Path | None, typer.Option(metavar="DIR", help="Results of runs; without it our cells stay blank.")
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="Whose results to take, and whose texts Figures 3 and 5 show. [mini]")
+        str | None, typer.Option(help="Whose results to take, and whose texts Figures 3 and 5 show; mini without it.")
     ] = None,
     captions: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A COCO captions file for Figure 5; our own sentences without.")
