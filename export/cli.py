@@ -22,6 +22,7 @@ class FitOption(str, Enum):
     crop = "crop"
     squash = "squash"
     pad = "pad"
+    tiles = "tiles"
 
 
 def export(
@@ -37,8 +38,30 @@ def export(
     ] = None,
     fit: Annotated[
         FitOption,
-        typer.Option(help="crop: shorter side to size, centre cut out; squash: both sides; pad: longer side, borders."),
+        typer.Option(
+            help="crop: shorter side to size, centre cut out; squash: both sides; pad: longer side, borders; "
+            "tiles: squares side by side, with --frame."
+        ),
     ] = FitOption.crop,
+    frame: Annotated[
+        str | None,
+        typer.Option(metavar="WIDTHxHEIGHT", help="Size of the camera's frames, such as 1920x1080, for --fit tiles."),
+    ] = None,
+    crops: Annotated[
+        str,
+        typer.Option(
+            metavar="SET",
+            help="Squares to score and average: single, full+2x2@0.7, full+5@0.7, ...; each costs a pass of the "
+            "encoder.",
+        ),
+    ] = "single",
+    objects: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,NAME", help="Objects that `wordsight run --object` can choose by name."),
+    ] = None,
+    patches: Annotated[
+        bool, typer.Option("--patches", help="Add the output patches, the encoder's grid in the shared space.")
+    ] = False,
     precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
     weights: Annotated[
         tuple[float, float],
@@ -71,6 +94,7 @@ def export(
     from wordsight.runtime.files import check_output_file
 
     check_output_file(output)
+    camera = () if frame is None else _camera(frame)
     if json_path is not None:
         check_output_file(json_path)
 
@@ -85,6 +109,10 @@ def export(
                 output,
                 encoder_spec=encoder,
                 fit=fit.value,
+                camera=camera,
+                crops=crops,
+                objects=() if objects is None else objects.split(","),
+                patches_output=patches,
                 precision=precision,
                 seeds_output=seeds_output,
                 w_pr=weights[0],
@@ -99,16 +127,28 @@ def export(
                 _write_json(json_path, error.report, precision, None, None)
             raise
 
+    from wordsight.runtime.fits import seen_share
     from wordsight.runtime.manifest import read_manifest
-    from wordsight.runtime.preprocess import seen_share
 
     manifest = read_manifest(output)  # what is stated below is what the file says, not what was meant
-    seen = seen_share(*_FULL_HD, manifest.input.size, manifest.input.fit)
+    spec = manifest.input
+    height, width = spec.camera or _FULL_HD
+    seen = seen_share(height, width, spec.size, spec.fit, spec.camera)
     size = output.stat().st_size
     _print_report(report, output, size)
-    _print_share(seen, manifest.input.fit)
+    _print_share(seen, spec.fit, height, width)
     if json_path is not None:
-        _write_json(json_path, report, precision, size, seen)
+        _write_json(json_path, report, precision, size, seen_share(*_FULL_HD, spec.size, spec.fit, spec.camera))
+
+
+def _camera(text: str) -> tuple[int, int]:
+    """(height, width) of WIDTHxHEIGHT."""
+    from wordsight.runtime.errors import SettingError
+
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()):
+        raise SettingError(f"--frame takes WIDTHxHEIGHT in pixels, such as 1920x1080, got {text!r}")
+    return int(height), int(width)
 
 
 def _print_report(report: ParityReport, output: Path, size: int) -> None:
@@ -131,13 +171,14 @@ def _print_report(report: ParityReport, output: Path, size: int) -> None:
     console.print(f"wrote {escape(str(output))}, {size / 1e6:.1f} MB", soft_wrap=True)
 
 
-def _print_share(seen: float, fit: str) -> None:
+def _print_share(seen: float, fit: str, height: int, width: int) -> None:
     from rich.console import Console
 
-    height, width = _FULL_HD
     text = f"--fit {fit}: {seen:.1%} of a {width}x{height} frame is seen"
     if seen < 1:
-        Console(stderr=True).print(f"[yellow]warning:[/] {text}; --fit pad or squash shows all of it", highlight=False)
+        Console(stderr=True).print(
+            f"[yellow]warning:[/] {text}; --fit pad, squash or tiles shows all of it", highlight=False
+        )
     else:
         Console().print(text, highlight=False)
 

@@ -1,7 +1,8 @@
 """The exported graph as a module that can be tested by itself: uint8 frames in, scores out.
 
-Everything between the resized frame and the score is in here (sections 3.1 and 3.3 of the paper): colour order and
-normalisation, the image encoder, the L2 norm, the prompt-guided score s_pr, the head's score s_fnn and their sum.
+Everything between the resized frame and the score is in here (sections 3.1 and 3.3 of the paper): the crops, colour
+order and normalisation, the image encoder, the L2 norm, the prompt-guided score s_pr, the head's score s_fnn and their
+sum.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from torch import Tensor, nn
 
 from wordsight.export.attention import with_plain_attention
 from wordsight.export.fold import fold_heads
+from wordsight.export.patches import WithPatches
+from wordsight.export.views import CutViews
 
 if TYPE_CHECKING:
+    from wordsight.export.crops import Layout
     from wordsight.train.encoders import Encoder
     from wordsight.train.head import Head
 
@@ -25,10 +29,11 @@ TEMPERATURE = 0.01
 
 
 class FusedDetector(nn.Module):
-    """uint8 BGR frames (N, S, S, 3) to ``(score, s_pr, s_fnn, embedding[, s_fnn_seeds])``, all float32.
+    """uint8 BGR frames (N, H, W, 3) to ``(score, s_pr, s_fnn, embedding[, ...])``, all float32.
 
-    Axes: N frames, S the encoder's image size, D its embedding width, K folded heads. The order of the outputs is
-    ``output_names``; the exported file and its manifest use the same list.
+    Axes: N frames, S the encoder's image size, H = W = S unless a layout says otherwise, V squares cut from a frame, D
+    the embedding's width, K folded heads, O named objects, P patches. The order of the outputs is ``output_names``; the
+    exported file and its manifest use the same list.
 
     Args:
         encoder: the image encoder with its size, mean and std; it is shared, not copied, and left as it is.
@@ -38,14 +43,19 @@ class FusedDetector(nn.Module):
         w_fnn: weight of s_fnn in the score.
         temperature: T of the softmax over the two guiding prompts.
         seeds_output: whether each folded head's own score is an output too.
+        layout: the squares to cut, whose scores are averaged; None for the frame as it comes, (S, S).
+        objects: (O, 2, D) float, guiding prompts of further objects, or None: the output ``s_pr_objects``.
+        patches_output: whether the encoder's patch tokens are an output too.
 
     Raises:
         ValueError: the guiding prompts or the heads do not fit the encoder.
+        ExportError: patches of a tower that has none.
     """
 
     scale: Tensor
     shift: Tensor
     direction: Tensor
+    directions: Tensor
 
     def __init__(
         self,
@@ -57,15 +67,28 @@ class FusedDetector(nn.Module):
         w_fnn: float = 1.0,
         temperature: float = TEMPERATURE,
         seeds_output: bool = False,
+        layout: Layout | None = None,
+        objects: Tensor | None = None,
+        patches_output: bool = False,
     ) -> None:
         super().__init__()
         if tuple(guiding.shape) != (2, encoder.embed_dim):
             raise ValueError(f"expected two guiding embeddings (2, {encoder.embed_dim}), got {tuple(guiding.shape)}")
-        self.tower = with_plain_attention(encoder.model.get_submodule("visual"))
+        if objects is not None and tuple(objects.shape[1:]) != (2, encoder.embed_dim):
+            raise ValueError(f"expected objects (O, 2, {encoder.embed_dim}), got {tuple(objects.shape)}")
+        tower = with_plain_attention(encoder.model.get_submodule("visual"))
+        self.tower = WithPatches(tower) if patches_output else tower
         self.head = fold_heads(heads)
         if self.head.embed_dim != encoder.embed_dim:
             raise ValueError(f"expected heads for embeddings of width {encoder.embed_dim}, got {self.head.embed_dim}")
         self.w_pr, self.w_fnn, self.seeds_output = w_pr, w_fnn, seeds_output
+        self.patches_output, self.num_objects = patches_output, 0 if objects is None else len(objects)
+        size = encoder.image_size
+        self.boxes = ((0, 0, size),) if layout is None else layout.boxes
+        self.frame_shape = (size, size) if layout is None else layout.shape
+        self.whole = [0] if layout is None else list(layout.whole)
+        uncut = self.boxes == ((0, 0, size),)
+        self.views = nn.Identity() if uncut else CutViews(self.boxes, size)
 
         # (x / 255 - mean) / std as one product and one sum. It is not folded into the first convolution: where that
         # one pads, the zeros at the border would have to be folded too.
@@ -74,34 +97,76 @@ class FusedDetector(nn.Module):
         self.register_buffer("shift", (-mean / std).float()[:, None, None], persistent=False)
 
         # A softmax over two classes is the sigmoid of the difference of their logits, so two prompts are one vector.
-        normal, anomalous = torch.nn.functional.normalize(guiding.detach().cpu().double(), dim=-1)
-        self.register_buffer("direction", ((anomalous - normal) / temperature).float(), persistent=False)  # (D,)
+        self.register_buffer("direction", _direction(guiding, temperature), persistent=False)  # (D,)
+        if objects is not None:
+            directions = torch.stack([_direction(pair, temperature) for pair in objects], dim=1)
+            self.register_buffer("directions", directions, persistent=False)  # (D, O)
         self.eval()
 
     @property
     def output_names(self) -> tuple[str, ...]:
         """Names of the outputs, in the order in which ``forward`` returns them."""
-        names = ("score", "s_pr", "s_fnn", "embedding")
-        return (*names, "s_fnn_seeds") if self.seeds_output else names
+        optional = {
+            "s_fnn_seeds": self.seeds_output,
+            "s_pr_objects": self.num_objects > 0,
+            "patches": self.patches_output,
+        }
+        return ("score", "s_pr", "s_fnn", "embedding", *(name for name, asked in optional.items() if asked))
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """Score frames: uint8 BGR (N, S, S, 3), already resized, to the outputs named by ``output_names``.
+        """Score frames: uint8 BGR (N, H, W, 3), already resized, to the outputs named by ``output_names``.
 
         Returns:
-            score (N,), s_pr (N,), s_fnn (N,), embedding (N, D) with unit rows, and, if asked for,
-            s_fnn_seeds (N, K).
+            score (N,), s_pr (N,), s_fnn (N,), embedding (N, D) with unit rows, and, if asked for, s_fnn_seeds (N, K),
+            s_pr_objects (N, O), patches (N, P, D) with unit rows. Scores are means over the squares; embedding and
+            patches are those of the squares that show everything (of several, the unit mean, and one after the other).
         """
         x = frames.to(torch.float32)  # at once: TensorRT takes uint8 as a network input and nowhere else
-        x = x.permute(0, 3, 1, 2).flip(1)  # (N, 3, S, S), RGB
+        x = self.views(x.permute(0, 3, 1, 2).flip(1))  # (V * N, 3, S, S), RGB
         features = self.tower(x * self.scale + self.shift)
+        tokens = None
         if isinstance(features, tuple):  # towers that also return their tokens
-            features = features[0]
-        norm = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
-        unit = features / norm.clamp_min(1e-12)  # (N, D)
+            features, tokens = features
+        unit = _unit(features)  # (V * N, D)
 
-        s_pr = torch.sigmoid(unit @ self.direction)
-        seeds = torch.sigmoid(self.head(unit))  # (N, K)
+        s_pr = self._mean(torch.sigmoid(unit @ self.direction))
+        seeds = self._mean(torch.sigmoid(self.head(unit)))  # (N, K)
         s_fnn = seeds.mean(dim=1)
         score = self.w_pr * s_pr + self.w_fnn * s_fnn
-        outputs = (score, s_pr, s_fnn, unit)
-        return (*outputs, seeds) if self.seeds_output else outputs
+        outputs = [score, s_pr, s_fnn, self._embedding(unit)]
+        if self.seeds_output:
+            outputs.append(seeds)
+        if self.num_objects:
+            outputs.append(self._mean(torch.sigmoid(unit @ self.directions)))  # (N, O)
+        if self.patches_output and tokens is not None:
+            parts = [self._by_view(_unit(tokens))[view] for view in self.whole]
+            outputs.append(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))  # (N, P, D)
+        return tuple(outputs)
+
+    def _by_view(self, x: Tensor) -> Tensor:
+        """(V * N, ...) to (V, N, ...); -1 stands for the batch, the only axis that is not a constant of the graph."""
+        return x.reshape(len(self.boxes), -1, *x.shape[1:])
+
+    def _mean(self, x: Tensor) -> Tensor:
+        """Mean over the squares, (V * N, ...) to (N, ...)."""
+        return x if len(self.boxes) == 1 else self._by_view(x).mean(dim=0)
+
+    def _embedding(self, unit: Tensor) -> Tensor:
+        """(V * N, D) to the unit embeddings (N, D) of the whole views, of several their unit mean."""
+        if len(self.boxes) == 1:
+            return unit
+        views = self._by_view(unit)
+        wholes = [views[view] for view in self.whole]
+        return wholes[0] if len(wholes) == 1 else _unit(torch.stack(wholes).mean(dim=0))
+
+
+def _unit(x: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    unit: Tensor = x / norm.clamp_min(1e-12)
+    return unit
+
+
+def _direction(guiding: Tensor, temperature: float) -> Tensor:
+    """(t_a - t_n) / T of the unit prompts, float32 (D,): its product with e is the difference of the two logits."""
+    normal, anomalous = torch.nn.functional.normalize(guiding.detach().cpu().double(), dim=-1)
+    return ((anomalous - normal) / temperature).float()

@@ -27,20 +27,20 @@ OPSETS = (18, 19, 20)
 _MOST_BYTES = 2**31 - 2**20  # protobuf's limit on one message, less what the graph itself takes
 
 
-def build_graph(detector: FusedDetector, image_size: int, opset: int = OPSETS[0]) -> ModelProto:
+def build_graph(detector: FusedDetector, image_size: int | None = None, opset: int = OPSETS[0]) -> ModelProto:
     """Export the fused module with a dynamic batch axis.
 
     Args:
         detector: the module to export.
-        image_size: S, pixels a side of the frames.
+        image_size: pixels a side of the frames, where they are square; by default as the detector has it.
         opset: one of ``OPSETS``.
 
     Returns:
-        A checked ONNX model in one piece: input ``frames`` uint8 ("batch", S, S, 3), float32 outputs named as in
+        A checked ONNX model in one piece: input ``frames`` uint8 ("batch", H, W, 3), float32 outputs named as in
         ``detector.output_names``; no metadata, no documentation strings, no local functions.
 
     Raises:
-        ValueError: an opset outside ``OPSETS``.
+        ValueError: an opset outside ``OPSETS``, or another size than the detector's.
         TooLarge: the weights do not fit into one ONNX file.
         ExportError: torch's exporter cannot write this tower down.
     """
@@ -48,6 +48,8 @@ def build_graph(detector: FusedDetector, image_size: int, opset: int = OPSETS[0]
 
     if opset not in OPSETS:
         raise ValueError(f"expected opset {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
+    if image_size is not None and (image_size, image_size) != detector.frame_shape:
+        raise ValueError(f"expected frames of {detector.frame_shape} pixels, got {image_size}")
     weights = {id(t): t.numel() * t.element_size() for t in (*detector.parameters(), *detector.buffers())}
     if sum(weights.values()) > _MOST_BYTES:
         raise TooLarge(
@@ -55,7 +57,7 @@ def build_graph(detector: FusedDetector, image_size: int, opset: int = OPSETS[0]
             "choose a smaller encoder"
         )
     # Two frames, not one: the exporter would take a batch of one for a constant.
-    frames = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8, device=detector.scale.device)
+    frames = torch.zeros(2, *detector.frame_shape, 3, dtype=torch.uint8, device=detector.scale.device)
     with torch.no_grad(), _quiet():
         try:
             program: Any = torch.onnx.export(

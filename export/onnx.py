@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 import torch
 from torch import Tensor
 
+from wordsight.export.crops import lay_out, parse_crops
+from wordsight.export.describe import (
+    describe_crops,
+    describe_encoder,
+    describe_object,
+    describe_prompts,
+    object_pairs,
+    tool_versions,
+)
 from wordsight.export.errors import HeadMismatch, NoBackend, ParityError
 from wordsight.export.fused import INPUT_NAME, TEMPERATURE, FusedDetector
 from wordsight.export.graph import OPSETS, build_graph
-from wordsight.export.parity import TOLERANCES, ParityReport, compare_with_onnxruntime, parity_frames, reference_outputs
+from wordsight.export.parity import TOLERANCES, ParityReport, compare_with_onnxruntime, parity_frames
+from wordsight.export.plain import reference_outputs
 from wordsight.runtime.errors import MissingPart, OutputError, SettingError
 from wordsight.runtime.files import check_output_file, whole_file
+from wordsight.runtime.fits import Fit
 from wordsight.runtime.manifest import (
     METADATA_KEY,
-    EncoderSpec,
-    Fit,
     HeadSpec,
     InputSpec,
     Manifest,
-    PromptSpec,
     ScoreSpec,
 )
+from wordsight.runtime.manifest_input import MAX_ASPECT
 
 if TYPE_CHECKING:
     from wordsight.train.checkpoint import HeadFile
     from wordsight.train.encoders import Encoder
-
-_TOOLS = ("torch", "onnx", "onnxscript", "open_clip_torch")
+    from wordsight.train.prompts import PromptPair
 
 
 def export_model(
@@ -42,6 +50,10 @@ def export_model(
     *,
     encoder_spec: str | None = None,
     fit: str = "crop",
+    camera: tuple[int, ...] = (),
+    crops: str = "single",
+    objects: Sequence[str] = (),
+    patches_output: bool = False,
     precision: str = "fp32",
     seeds_output: bool = False,
     w_pr: float = 1.0,
@@ -57,7 +69,11 @@ def export_model(
         head_path: head file of ``wordsight train``, with one or more seeds.
         out_path: the ONNX file to write; an older one is replaced, and kept if anything fails.
         encoder_spec: ``mini``, ``NAME:TAG`` or ``NAME:/path``; None for what the head records.
-        fit: how the runtime brings a frame to the encoder's square: "crop", "squash" or "pad".
+        fit: how the runtime brings a frame to what the graph takes: "crop", "squash", "pad" or "tiles".
+        camera: (height, width) in pixels of the camera's frames, for "tiles".
+        crops: name of the crop set whose squares are scored; see `wordsight.export.crops`.
+        objects: names of further objects, each with a column of the output ``s_pr_objects`` (N, O).
+        patches_output: add the output ``patches`` (N, P, D).
         precision: "fp32".
         seeds_output: add the output ``s_fnn_seeds`` (N, K).
         w_pr: weight of s_pr in the score, 0 or more.
@@ -79,7 +95,8 @@ def export_model(
         NoBackend, MissingPart: nothing here can run the graph, and ``unverified`` is false.
         TrainingError: the head file or the encoder cannot be loaded.
     """
-    _check_settings(fit, precision, w_pr, w_fnn, opset)
+    _check_settings(fit, camera, precision, w_pr, w_fnn, opset)
+    crop_set = parse_crops(crops)
     target = check_output_file(out_path)
     if target.exists() and Path(head_path).exists() and target.samefile(head_path):
         raise OutputError(f"{target} is the head itself; give the model another name")
@@ -87,9 +104,12 @@ def export_model(
     from wordsight.train.checkpoint import load_heads
 
     head_file = load_heads(Path(head_path))
+    pairs = object_pairs(head_file.settings.pair, objects)
     on_step("loading the encoder")
     encoder = _load_encoder(head_file, encoder_spec, device)
-    guiding = _embed_guiding(encoder, head_file)
+    layout = lay_out(crop_set, encoder.image_size, camera)
+    guiding = _embed_guiding(encoder, [head_file.settings.pair])[0]
+    guiding_objects = _embed_guiding(encoder, pairs) if pairs else None
     score = ScoreSpec(w_pr=w_pr, w_fnn=w_fnn, temperature=TEMPERATURE)
 
     on_step("writing the graph")
@@ -101,13 +121,25 @@ def export_model(
         w_fnn=score.w_fnn,
         temperature=score.temperature,
         seeds_output=seeds_output,
+        layout=layout,
+        objects=guiding_objects,
+        patches_output=patches_output,
     ).to(next(encoder.model.parameters()).device)
-    model = build_graph(detector, encoder.image_size, opset)
+    model = build_graph(detector, opset=opset)
 
     on_step("comparing ONNX Runtime with torch")
-    frames = parity_frames(encoder.image_size)
+    frames = parity_frames(layout.shape)
     expected = reference_outputs(
-        encoder, head_file.heads, guiding, frames, w_pr=w_pr, w_fnn=w_fnn, temperature=score.temperature
+        encoder,
+        head_file.heads,
+        guiding,
+        frames,
+        w_pr=w_pr,
+        w_fnn=w_fnn,
+        temperature=score.temperature,
+        layout=layout,
+        objects=guiding_objects,
+        patches=patches_output,
     )
     tolerance = TOLERANCES[precision]
     try:
@@ -128,22 +160,25 @@ def export_model(
         created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         wordsight=version("wordsight"),
         input=InputSpec(
-            size=encoder.image_size,
+            size=min(layout.shape),
+            camera=camera,
             mean=_three(encoder.mean),
             std=_three(encoder.std),
             fit=cast(Fit, fit),
             name=INPUT_NAME,
         ),
-        outputs=_output_shapes(detector),
-        encoder=_describe_encoder(encoder),
-        prompts=_describe_prompts(head_file),
+        outputs={name: ("N", *value.shape[1:]) for name, value in expected.items() if name in detector.output_names},
+        encoder=describe_encoder(encoder),
+        prompts=describe_prompts(head_file),
+        crops=describe_crops(layout, encoder.image_size),
+        objects=tuple(describe_object(pair) for pair in pairs),
         score=score,
         head=HeadSpec(sha256=head_file.sha256, seeds=tuple(head_file.seeds)),
         training=head_file.settings.to_dict(),
         precision=precision,
         opset=opset,
         parity=report.to_spec(),
-        tools=_tool_versions(),
+        tools=tool_versions(),
     )
     on_step("writing the file")
     model.metadata_props.add(key=METADATA_KEY, value=manifest.to_json())
@@ -152,9 +187,15 @@ def export_model(
     return report
 
 
-def _check_settings(fit: str, precision: str, w_pr: float, w_fnn: float, opset: int) -> None:
+def _check_settings(fit: str, camera: tuple[int, ...], precision: str, w_pr: float, w_fnn: float, opset: int) -> None:
     if fit not in get_args(Fit):
         raise SettingError(f"--fit takes {', '.join(get_args(Fit))}, got {fit}")
+    if fit == "tiles" and not camera:
+        raise SettingError("--fit tiles needs the size of the camera's frames: --frame WIDTHxHEIGHT, such as 1920x1080")
+    if fit != "tiles" and camera:
+        raise SettingError(f"--frame goes with --fit tiles, got --fit {fit}")
+    if camera and (len(camera) != 2 or min(camera) < 1 or max(camera) > MAX_ASPECT * min(camera)):
+        raise SettingError(f"--frame takes WIDTHxHEIGHT, sides at most 1 to {MAX_ASPECT}, got {camera[::-1]}")
     if precision not in TOLERANCES:
         raise SettingError(f"--precision takes {', '.join(TOLERANCES)}, got {precision}")
     if opset not in OPSETS:
@@ -177,61 +218,18 @@ def _load_encoder(head_file: HeadFile, spec: str | None, device: str) -> Encoder
     return load_encoder(spec, device=device, expected_sha256=recorded["sha256"])
 
 
-def _embed_guiding(encoder: Encoder, head_file: HeadFile) -> Tensor:
-    """Embeddings (2, D) of the guiding prompts, normal first."""
+def _embed_guiding(encoder: Encoder, pairs: Sequence[PromptPair]) -> Tensor:
+    """Embeddings (len(pairs), 2, D) of the guiding prompts, normal first."""
     from wordsight.train.embed import embed_texts
 
-    return torch.from_numpy(embed_texts(encoder, list(head_file.settings.pair.guiding()), progress=False))
+    prompts = [prompt for pair in pairs for prompt in pair.guiding()]
+    return torch.from_numpy(embed_texts(encoder, prompts, progress=False)).reshape(len(pairs), 2, -1)
 
 
-def _describe_encoder(encoder: Encoder) -> EncoderSpec:
-    # A path would tell strangers about this machine, and help nobody: the hash is what identifies a checkpoint.
-    weights = "local checkpoint" if Path(encoder.weights).is_absolute() else encoder.weights
-    return EncoderSpec(
-        name=encoder.name,
-        weights=weights,
-        sha256=encoder.sha256,
-        licence=encoder.licence,
-        embed_dim=encoder.embed_dim,
-        note=encoder.note,
-    )
-
-
-def _describe_prompts(head_file: HeadFile) -> PromptSpec:
-    from wordsight.train.prompts import TEMPLATE_ANOMALOUS, TEMPLATE_NORMAL
-
-    pair = head_file.settings.pair
-    guiding_normal, guiding_anomalous = pair.guiding()
-    return PromptSpec(
-        object=pair.object,
-        normal_word=pair.normal,
-        anomalous_word=pair.anomalous,
-        guiding_normal=guiding_normal,
-        guiding_anomalous=guiding_anomalous,
-        template_normal=TEMPLATE_NORMAL,
-        template_anomalous=TEMPLATE_ANOMALOUS,
-    )
-
-
-def _output_shapes(detector: FusedDetector) -> dict[str, tuple[str | int, ...]]:
-    widths = {"embedding": detector.head.embed_dim, "s_fnn_seeds": detector.head.num_heads}
-    return {name: ("N", widths[name]) if name in widths else ("N",) for name in detector.output_names}
-
-
-def _tool_versions() -> dict[str, str]:
-    found = {}
-    for tool in _TOOLS:
-        try:
-            found[tool.removesuffix("_torch")] = version(tool)
-        except PackageNotFoundError:  # a tool that came without metadata, such as a source tree on the path
-            found[tool.removesuffix("_torch")] = "unknown"
-    return found
+def _with_nan_last(value: float) -> float:
+    return math.inf if math.isnan(value) else value
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
     red, green, blue = values
     return float(red), float(green), float(blue)
-
-
-def _with_nan_last(value: float) -> float:
-    return math.inf if math.isnan(value) else value

@@ -1,33 +1,23 @@
 """The proof that ends an export: ONNX Runtime and torch score the same frames, and must agree.
 
-The torch side is not the fused module but the plain reading of the paper: the encoder as it was loaded, every head by
-itself with its batch norm in place, a softmax over two prompts. So the comparison covers what export rewrote
-(attention, normalisation, folding) as well as what the exporter wrote down.
+The torch side is not the fused module but the plain reading of the paper, `wordsight.export.plain`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from wordsight.export.errors import NoBackend
-from wordsight.export.fused import INPUT_NAME, TEMPERATURE
+from wordsight.export.fused import INPUT_NAME
+from wordsight.export.plain import Frames, Outputs
 from wordsight.runtime.errors import MissingPart
 
 if TYPE_CHECKING:
     from wordsight.runtime.manifest import ParitySpec
-    from wordsight.train.encoders import Encoder
-    from wordsight.train.head import Head
-
-Frames = NDArray[np.uint8]
-Outputs = dict[str, NDArray[np.float32]]
 
 TOLERANCES = {"fp32": 1e-5}
 """Largest absolute difference allowed in any output, by precision."""
@@ -81,12 +71,18 @@ class ParityReport:
         )
 
 
-def parity_frames(size: int, seed: int = 0) -> Frames:
-    """Eight uint8 BGR frames (8, S, S, 3): two of noise, two flat, four with shapes, shading and grain."""
+def parity_frames(size: int | tuple[int, int], seed: int = 0) -> Frames:
+    """Eight uint8 BGR frames (8, H, W, 3): two of noise, two flat, four with shapes, shading and grain.
+
+    Args:
+        size: rows and columns, or one number for both.
+        seed: of the random parts.
+    """
+    rows, columns = (size, size) if isinstance(size, int) else size
     rng = np.random.default_rng(seed)
-    noise = rng.integers(0, 256, (2, size, size, 3), dtype=np.uint8)
-    flat = np.stack([np.full((size, size, 3), level, dtype=np.uint8) for level in (0, 200)])
-    y, x = np.mgrid[0:size, 0:size] / size
+    noise = rng.integers(0, 256, (2, rows, columns, 3), dtype=np.uint8)
+    flat = np.stack([np.full((rows, columns, 3), level, dtype=np.uint8) for level in (0, 200)])
+    y, x = np.mgrid[0:rows, 0:columns] / min(rows, columns)
     natural = []
     for _ in range(NUM_FRAMES - 4):
         angle, phase, frequency = *rng.uniform(0, 2 * np.pi, 2), rng.uniform(2, 12)
@@ -100,53 +96,12 @@ def parity_frames(size: int, seed: int = 0) -> Frames:
     return np.concatenate([noise, flat, np.stack(natural)])
 
 
-@torch.inference_mode()
-def reference_outputs(
-    encoder: Encoder,
-    heads: Sequence[Head],
-    guiding: Tensor,
-    frames: Frames,
-    *,
-    w_pr: float = 1.0,
-    w_fnn: float = 1.0,
-    temperature: float = TEMPERATURE,
-) -> Outputs:
-    """Every output of the graph by the plain way (sections 3.1 and 3.3), in float32.
-
-    Args:
-        encoder: as it was loaded.
-        heads: K heads, each applied by itself.
-        guiding: (2, D) embeddings of the guiding prompts, normal first.
-        frames: uint8 BGR (N, S, S, 3).
-        w_pr: weight of s_pr.
-        w_fnn: weight of s_fnn.
-        temperature: T of the softmax.
-
-    Returns:
-        score, s_pr, s_fnn (N,), embedding (N, D) and s_fnn_seeds (N, K).
-    """
-    device = next(encoder.model.parameters()).device
-    mean = torch.tensor(encoder.mean, device=device)[:, None, None]
-    std = torch.tensor(encoder.std, device=device)[:, None, None]
-    rgb = torch.from_numpy(frames[..., ::-1].copy()).to(device).permute(0, 3, 1, 2)  # (N, 3, S, S)
-    # TF32, on by default in cuDNN, would cost three digits.
-    with torch.backends.cudnn.flags(allow_tf32=False):
-        unit = F.normalize(cast(Any, encoder.model).encode_image((rgb / 255 - mean) / std), dim=-1)  # (N, D)
-        texts = F.normalize(guiding.to(unit), dim=-1)
-        s_pr = torch.softmax(unit @ texts.T / temperature, dim=-1)[:, 1]
-        seeds = torch.stack([torch.sigmoid(head.to(device).eval()(unit)) for head in heads], dim=1)  # (N, K)
-    s_fnn = seeds.mean(dim=1)
-    score = w_pr * s_pr + w_fnn * s_fnn
-    outputs = {"score": score, "s_pr": s_pr, "s_fnn": s_fnn, "embedding": unit, "s_fnn_seeds": seeds}
-    return {name: value.cpu().numpy() for name, value in outputs.items()}
-
-
 def compare_with_onnxruntime(model: bytes, frames: Frames, expected: Outputs, tolerance: float) -> ParityReport:
     """Run a graph in ONNX Runtime on the CPU, in one batch and one frame at a time, and report the differences.
 
     Args:
-        model: a serialised ONNX graph that takes uint8 ``frames`` (N, S, S, 3).
-        frames: uint8 BGR (N, S, S, 3).
+        model: a serialised ONNX graph that takes uint8 ``frames`` (N, H, W, 3).
+        frames: uint8 BGR (N, H, W, 3).
         expected: what torch gave, by output name; outputs that the graph lacks are left aside.
         tolerance: largest absolute difference allowed.
 

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
         SourceError,
         WordsightError,
     )
+    from wordsight.runtime.fits import seen_share
     from wordsight.runtime.manifest import Manifest, read_manifest
     from wordsight.runtime.model import Model, Scores
     from wordsight.runtime.pictures import read_picture
-    from wordsight.runtime.preprocess import fit_frame, seen_share
+    from wordsight.runtime.preprocess import fit_frame
 
 __all__ = [
     "FrameError",
@@ -47,7 +48,7 @@ _HOMES = {
     "fit_frame": "preprocess",
     "read_manifest": "manifest",
     "read_picture": "pictures",
-    "seen_share": "preprocess",
+    "seen_share": "fits",
 }
 
 

@@ -5,12 +5,15 @@ import math
 import string
 import types
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from wordsight.runtime.errors import ManifestInvalid
 
 T = TypeVar("T")
 
+OPTIONAL = MappingProxyType({"optional": True})
+"""Metadata of a dataclass field whose key may be missing: it came after the first files of its schema were written."""
 _HEX = frozenset(string.hexdigits.lower())
 
 
@@ -52,7 +55,8 @@ def build(cls: type[T], data: Any, key: str = "") -> T:
     """Make the dataclass `cls` of a JSON object, field by field.
 
     Keys that `cls` does not know are ignored; every key it knows must be there, whether or not its field has a
-    default. Tuples are JSON arrays, an int is taken where a float is expected, a bool is never a number.
+    default, but for the fields marked `OPTIONAL`. Tuples are JSON arrays, an int is taken where a float is expected,
+    a bool is never a number.
 
     Args:
         cls: a dataclass whose fields are str, int, float, Literal, tuple, dict or dataclasses.
@@ -68,6 +72,8 @@ def build(cls: type[T], data: Any, key: str = "") -> T:
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # T is a dataclass by contract
         name = f"{key}.{field.name}" if key else field.name
         if field.name not in data:
+            if field.metadata == OPTIONAL:
+                continue
             raise ManifestInvalid(f"manifest key {name} is missing")
         values[field.name] = _convert(data[field.name], hints[field.name], name)
     return cls(**values)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from wordsight.runtime.manifest import Manifest
+    from wordsight.runtime.manifest import CropSpec, Manifest
 
 _SIZES = ((1920, 1080), (1280, 960))  # width, height in pixels: 16:9 and 4:3 cameras
 
@@ -47,25 +47,29 @@ def info(
 
 def rows(manifest: "Manifest", path: Path) -> list[tuple[str, str]]:
     """Return what is shown, line by line: (name, value)."""
-    from wordsight.runtime.preprocess import seen_share
+    from wordsight.runtime.fits import seen_share
     from wordsight.runtime.summary import percent
 
     spec, encoder, prompts, score, parity = (
         manifest.input, manifest.encoder, manifest.prompts, manifest.score, manifest.parity
     )  # fmt: skip
     seen = [
-        f"{percent(seen_share(height, width, spec.size, spec.fit))} of {width}x{height}" for width, height in _SIZES
+        f"{percent(seen_share(height, width, spec.size, spec.fit, spec.camera))} of {width}x{height}"
+        for width, height in _SIZES
     ]
     parts = [
         ("model", f"{path.name}, of {manifest.created}, Wordsight {manifest.wordsight}, schema {manifest.schema}"),
-        ("input", f"{spec.name}: {spec.dtype} {spec.colour} {spec.layout} {spec.size} px, {spec.interpolation}"),
-        ("fit", f"{spec.fit}: the encoder sees {', '.join(seen)}"),
+        ("input", f"{spec.name}: {spec.dtype} {spec.colour} {spec.layout} {_extent(spec.shape)}, {spec.interpolation}"),
+        ("fit", f"{spec.fit}{_camera(spec.camera)}: the encoder sees {', '.join(seen)}"),
+        ("crops", _crops(manifest.crops)),
         ("outputs", ", ".join(f"{name} [{', '.join(map(str, shape))}]" for name, shape in manifest.outputs.items())),
         ("encoder", f"{encoder.name}, weights {encoder.weights}, {encoder.embed_dim}-d, licence {encoder.licence}"),
         ("", encoder.note),
         ("  sha256", encoder.sha256),
         ("object", prompts.object),
         ("prompts", f"{prompts.guiding_normal!r} / {prompts.guiding_anomalous!r}"),
+        ("objects", "; ".join(f"{known.name}: {known.guiding_normal!r} / {known.guiding_anomalous!r}"
+                              for known in manifest.objects)),
         ("templates", f"{prompts.template_normal!r} / {prompts.template_anomalous!r}"),
         ("words", f"[n] {prompts.normal_word!r}, [a] {prompts.anomalous_word!r}"),
         ("score", f"{score.formula}, w_pr {score.w_pr:g}, w_fnn {score.w_fnn:g}, T {score.temperature:g}"),
@@ -80,6 +84,22 @@ def rows(manifest: "Manifest", path: Path) -> list[tuple[str, str]]:
         ("tools", _pairs(manifest.tools)),
     ]  # fmt: skip
     return [(name, value) for name, value in parts if value]
+
+
+def _extent(shape: tuple[int, int]) -> str:
+    rows, columns = shape
+    return f"{rows} px" if rows == columns else f"{columns}x{rows} px"
+
+
+def _camera(camera: tuple[int, ...]) -> str:
+    return f" of {camera[1]}x{camera[0]}" if camera else ""
+
+
+def _crops(crops: "CropSpec") -> str:
+    if not crops.boxes:
+        return crops.name
+    boxes = ", ".join(f"{side} at {left},{top}" for top, left, side in crops.boxes)
+    return f"{crops.name}: the mean of {len(crops.boxes)} squares, in pixels from the left and top: {boxes}"
 
 
 def _pairs(values: dict[str, Any]) -> str:

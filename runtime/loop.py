@@ -104,7 +104,7 @@ def score_sources(
                     tally.seen[height, width] = model.seen_share(height, width)
                     on_size(height, width, tally.seen[height, width])
                 pending.append(item)
-                fitted.append(fit_frame(item.image, spec.size, spec.fit))
+                fitted.append(fit_frame(item.image, spec.size, spec.fit, spec.camera))
                 limit = 1 if source.live else batch
                 if len(pending) >= limit or sum(frame.image.nbytes for frame in pending) > _PENDING_BYTES:
                     flush()

@@ -2,7 +2,8 @@
 
 Export writes what is described here and the runtime reads it back, before any engine touches the file. N is the batch.
 Unknown keys are ignored, so that a file with a few more facts in it stays readable; a missing key, a wrong type or a
-value out of range is an error that names the key.
+value out of range is an error that names the key. Keys that came later within a schema may be missing and then mean
+what they meant before: one square, one object.
 """
 
 import dataclasses
@@ -11,9 +12,24 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from wordsight.runtime.checks import build, require, require_sha256, require_time, unique_keys
+from wordsight.runtime.checks import OPTIONAL, build, require, require_sha256, require_time, unique_keys
 from wordsight.runtime.errors import ExternalDataRefused, ManifestInvalid, ManifestMissing, ManifestTooNew, ModelDamaged
+from wordsight.runtime.manifest_input import CropSpec, InputSpec
 from wordsight.runtime.protobuf import inspect_model
+
+__all__ = [
+    "METADATA_KEY",
+    "CropSpec",
+    "EncoderSpec",
+    "HeadSpec",
+    "InputSpec",
+    "Manifest",
+    "ObjectSpec",
+    "ParitySpec",
+    "PromptSpec",
+    "ScoreSpec",
+    "read_manifest",
+]
 
 METADATA_KEY = "wordsight"
 """Key of the manifest in the ONNX file's `metadata_props`."""
@@ -22,33 +38,7 @@ SCHEMA = 1
 FORMULA: Literal["w_pr * s_pr + w_fnn * s_fnn"] = "w_pr * s_pr + w_fnn * s_fnn"
 """How the two scores are summed (the paper's "CLIP + ours" with both weights 1)."""
 
-Fit = Literal["crop", "squash", "pad"]
 Shape = tuple[str | int, ...]
-
-_MAX_SIZE = 4096  # pixels a side of the encoder's input; the largest CLIP in use takes 1,024
-
-
-@dataclass(frozen=True, kw_only=True)
-class InputSpec:
-    """What the graph takes, and how a frame is brought to it."""
-
-    name: str = "frames"
-    size: int
-    """S, pixels a side."""
-    colour: Literal["BGR"] = "BGR"
-    dtype: Literal["uint8"] = "uint8"
-    layout: Literal["NHWC"] = "NHWC"
-    fit: Fit = "crop"
-    """"crop": shorter side to S, centre crop. "squash": both sides to S. "pad": longer side to S, black borders."""
-    interpolation: Literal["bicubic"] = "bicubic"
-    mean: tuple[float, float, float]
-    """Per channel, RGB, in units of 1 = white; subtracted inside the graph."""
-    std: tuple[float, float, float]
-
-    def __post_init__(self) -> None:
-        require(1 <= self.size <= _MAX_SIZE, "input.size", f"1 to {_MAX_SIZE} pixels", self.size)
-        require(self.name != "", "input.name", "the name of the graph's input", self.name)
-        require(min(self.std) > 0, "input.std", "three numbers above 0", list(self.std))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +77,15 @@ class PromptSpec:
     template_normal: str
     """The template whose random words trained the head."""
     template_anomalous: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectSpec:
+    """An object that the file also knows by name: a column of `s_pr_objects`."""
+
+    name: str
+    guiding_normal: str
+    guiding_anomalous: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +162,9 @@ class Manifest:
     parity: ParitySpec
     tools: dict[str, str]
     """Version by tool."""
+    crops: CropSpec = field(default_factory=CropSpec, metadata=OPTIONAL)
+    objects: tuple[ObjectSpec, ...] = field(default=(), metadata=OPTIONAL)
+    """In the order of the columns of `s_pr_objects`; `prompts` holds the default object, which is `s_pr`."""
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, "schema", str(SCHEMA), self.schema)
@@ -174,6 +176,11 @@ class Manifest:
             require(self.outputs[name] == ("N",), f"outputs.{name}", ["N"], list(self.outputs[name]))
         self._require_width("embedding", self.encoder.embed_dim)
         self._require_width("s_fnn_seeds", len(self.head.seeds))
+        self.crops.require_inside(*self.input.shape)
+        names = [known.name for known in self.objects]
+        require(len(names) == len(set(names)) and "" not in names, "objects", "a name of its own for each", names)
+        require(not names or "s_pr_objects" in self.outputs, "outputs", "an output s_pr_objects", list(self.outputs))
+        self._require_width("s_pr_objects", len(names))
         for name, shape in self.outputs.items():
             good = shape[:1] == ("N",) and all(isinstance(axis, str) or axis >= 1 for axis in shape)
             require(good, f"outputs.{name}", "a shape that begins with N", list(shape))

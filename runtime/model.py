@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from wordsight.runtime.backends import open_backend
 from wordsight.runtime.errors import FrameError, ModelError, SettingError
-from wordsight.runtime.manifest import read_manifest
-from wordsight.runtime.preprocess import check_frame, fit_frame, seen_share
+from wordsight.runtime.fits import seen_share
+from wordsight.runtime.manifest import Manifest, read_manifest
+from wordsight.runtime.preprocess import check_frame, fit_frame
 
 Floats = NDArray[np.float32]
 
@@ -34,6 +35,15 @@ class Scores:
     """(N, D) unit vectors, where the file gives them."""
     s_fnn_seeds: Floats | None = None
     """(N, K), one column a folded seed, where the file gives them."""
+    s_pr_objects: Floats | None = None
+    """(N, O), the prompt-guided score of each object in the manifest's `objects`, where the file gives them."""
+    patches: Floats | None = None
+    """(N, P, D) unit vectors, the encoder's grid in the shared space, row by row, where the file gives them; of the
+    full view, or of each tile's full view in turn."""
+    windows_2: Floats | None = None
+    """(N, 196, D) for a 15 x 15 grid: WinCLIP's windows of 2 x 2 patches, where the file gives them."""
+    windows_3: Floats | None = None
+    """(N, 169, D) for a 15 x 15 grid: windows of 3 x 3 patches, where the file gives them."""
 
     def __len__(self) -> int:
         return len(self.score)
@@ -51,25 +61,37 @@ class Model:
         path: the file.
         manifest: what it says about itself.
         backend: engine, version and provider in use.
+        object: the noun of the guiding prompts that s_pr follows.
     """
 
-    def __init__(self, path: str | os.PathLike[str], backend: str = "auto", *, batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        backend: str = "auto",
+        *,
+        batch_size: int = 32,
+        object: str | None = None,
+    ) -> None:
         """Read the manifest, refuse what is unfit, and only then load the file into an engine.
 
         Args:
             path: an ONNX file that `wordsight export` wrote.
             backend: "auto" or "ort".
             batch_size: most frames in one pass of the engine.
+            object: one of the objects that the file knows (`wordsight export --objects`): its prompts then guide s_pr
+                and with it the score. None: the one it was exported with.
 
         Raises:
             ModelError: the file cannot be used; see `read_manifest`.
             MissingPart: this machine lacks the engine.
-            SettingError: no such backend, or a batch size below 1.
+            SettingError: no such backend or object, or a batch size below 1.
         """
         if batch_size < 1:
             raise SettingError(f"expected a batch size of at least 1, got {batch_size}")
         self.path = Path(path)
         self.manifest = read_manifest(path)
+        self.object = self.manifest.prompts.object if object is None else object
+        self._column = object_column(self.manifest, self.object)
         self._batch_size = batch_size
         self._engine = open_backend(backend, path, self.manifest)
         self._open = True
@@ -89,7 +111,7 @@ class Model:
 
         Args:
             frames: (N, H, W, 3) uint8 BGR, or a sequence of (H, W, 3) uint8 BGR of any sizes. Frames that are not
-                (S, S, 3) already are brought to it as the manifest says.
+                of the manifest's `input.shape` already are brought to it as the manifest says.
 
         Returns:
             N scores in the order of the frames; N may be 0.
@@ -110,11 +132,19 @@ class Model:
                 raise FrameError(f"frame {index}: {error}") from error
         parts = [self._pass(frames[at : at + self._batch_size]) for at in range(0, len(frames), self._batch_size)]
         joined: dict[str, Any] = {name: self._joined(name, parts) for name in Scores.__dataclass_fields__}
-        return Scores(**joined)
+        return self._of_object(Scores(**joined))
+
+    def _of_object(self, scores: Scores) -> Scores:
+        if self._column is None or scores.s_pr_objects is None:
+            return scores
+        weights = self.manifest.score
+        s_pr = scores.s_pr_objects[:, self._column]
+        summed = np.float32(weights.w_pr) * s_pr + np.float32(weights.w_fnn) * scores.s_fnn
+        return replace(scores, s_pr=s_pr, score=summed)
 
     def _pass(self, frames: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> dict[str, Floats]:
         spec = self.manifest.input
-        return self._engine.infer(np.stack([fit_frame(frame, spec.size, spec.fit) for frame in frames]))
+        return self._engine.infer(np.stack([fit_frame(frame, spec.size, spec.fit, spec.camera) for frame in frames]))
 
     def _joined(self, name: str, parts: list[dict[str, Floats]]) -> Floats | None:
         if name not in self.manifest.outputs:
@@ -125,7 +155,8 @@ class Model:
 
     def seen_share(self, height: int, width: int) -> float:
         """Share of a frame's area, 0 to 1, that reaches the encoder; the rest is cropped away."""
-        return seen_share(height, width, self.manifest.input.size, self.manifest.input.fit)
+        spec = self.manifest.input
+        return seen_share(height, width, spec.size, spec.fit, spec.camera)
 
     def close(self) -> None:
         """Give the engine back; a second call does nothing."""
@@ -140,3 +171,20 @@ class Model:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def object_column(manifest: Manifest, name: str) -> int | None:
+    """Column of `s_pr_objects` that belongs to an object; None for the default one, whose score is `s_pr` itself.
+
+    Raises:
+        SettingError: the file does not know it; names those that it knows.
+    """
+    if name == manifest.prompts.object:
+        return None
+    known = [item.name for item in manifest.objects]
+    if name not in known:
+        every = ", ".join(map(repr, [manifest.prompts.object, *known]))
+        raise SettingError(
+            f"this model knows the objects {every}, got {name!r}; wordsight export --objects adds others"
+        )
+    return known.index(name)

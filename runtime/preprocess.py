@@ -8,19 +8,21 @@ the crop are computed: a frame of 20,000x3 is cropped before it is resized.
 """
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wordsight.runtime.errors import FrameError, SettingError
+from wordsight.runtime.errors import FrameError
+from wordsight.runtime.fits import Fit, check_fit, frame_shape, kept_centre, resized_shape
 
-Fit = Literal["crop", "squash", "pad"]
 Frame = NDArray[np.uint8]
 
 _SUPPORT = 2.0  # pixels a side that a bicubic filter reaches, at scale 1
 _A = -0.5  # the cubic's free parameter, as in Pillow (OpenCV has -0.75)
-_BITS = 22  # of Pillow's fixed-point weights
+WEIGHT_BITS = 22
+"""Pillow's weights are whole numbers in units of 2**-22."""
+_BITS = WEIGHT_BITS
 _CHUNK = 1 << 22  # pixels of a frame turned into float64 at once: bounds the memory
 
 
@@ -44,29 +46,38 @@ def check_frame(frame: Any) -> Frame:
     return frame
 
 
-def fit_frame(frame: Frame, size: int, fit: Fit = "crop") -> Frame:
-    """Bring a frame to (size, size, 3).
+def fit_frame(frame: Frame, size: int, fit: Fit = "crop", camera: tuple[int, ...] = ()) -> Frame:
+    """Bring a frame to (size, size, 3), or, for "tiles", to the whole wide picture that `frame_shape` gives.
 
     "crop": the shorter side becomes `size`, the centre is cut out (open_clip's "shortest"). "squash": both sides
     become `size`. "pad": the longer side becomes `size`, the rest is black ("longest"; a side that would vanish there,
-    which open_clip refuses, keeps 1 pixel).
+    which open_clip refuses, keeps 1 pixel). "tiles": the centre of the camera's aspect is cut out, all of the frame
+    when it has that aspect, and its shorter side becomes `size`.
 
     Args:
         frame: (H, W, 3) uint8 BGR.
-        size: S, pixels a side.
-        fit: "crop", "squash" or "pad".
+        size: pixels of the shorter side.
+        fit: "crop", "squash", "pad" or "tiles".
+        camera: (height, width) in pixels of the frames that "tiles" is made for; nothing for the others.
 
     Returns:
-        (S, S, 3) uint8 BGR; `frame` itself when it already has that size.
+        (*frame_shape(size, camera), 3) uint8 BGR; `frame` itself when it already has that size.
 
     Raises:
         FrameError: `frame` is no uint8 BGR frame.
-        SettingError: no such fit.
+        SettingError: no such fit, or "tiles" without a camera.
     """
     height, width = check_frame(frame).shape[:2]
-    if (height, width) == (size, size):
+    check_fit(fit, camera)
+    if (height, width) == frame_shape(size, camera):
         return frame
-    rows, columns = _target(height, width, size, fit)
+    if fit == "tiles":
+        rows, columns = frame_shape(size, camera)
+        kept_rows, kept_columns = kept_centre(height, width, camera)
+        top, left = (height - kept_rows) // 2, (width - kept_columns) // 2
+        frame = frame[top : top + kept_rows, left : left + kept_columns]
+        return _resize(frame, rows, columns, (0, rows), (0, columns))
+    rows, columns = resized_shape(height, width, size, fit)
     top, left = _offset(rows, size), _offset(columns, size)
     inside = _resize(frame, rows, columns, (top, min(top + size, rows)), (left, min(left + size, columns)))
     if inside.shape[:2] == (size, size):
@@ -77,24 +88,16 @@ def fit_frame(frame: Frame, size: int, fit: Fit = "crop") -> Frame:
     return canvas
 
 
-def seen_share(height: int, width: int, size: int, fit: Fit = "crop") -> float:
-    """Share of a frame's area that reaches the encoder, 0 to 1: below 1 only when the fit crops."""
-    _target(height, width, size, fit)
-    return min(height, width) / max(height, width) if fit == "crop" else 1.0
+def resampling_weights(length: int, target: int) -> NDArray[np.float64]:
+    """The matrix that resizes a line as Pillow's bicubic filter does: (target, length), whole numbers.
 
-
-def _target(height: int, width: int, size: int, fit: Fit) -> tuple[int, int]:
-    """Rows and columns of the whole resized frame."""
-    short, long = min(height, width), max(height, width)
-    if fit == "crop":
-        other = int(size * long / short)  # truncated, as torchvision's Resize does
-        return (size, other) if height <= width else (other, size)
-    if fit == "squash":
-        return size, size
-    if fit == "pad":
-        ratio = max(height / size, width / size)
-        return max(1, round(height / ratio)), max(1, round(width / ratio))
-    raise SettingError(f"expected fit crop, squash or pad, got {fit!r}")
+    In units of 2**-WEIGHT_BITS; a row is one output pixel. Pillow sums in integers, adds half a unit, shifts and clips
+    to 0 ... 255: horizontally first, then vertically on the rounded result (Pillow's Resample.c).
+    """
+    matrix = np.zeros((target, length))
+    for start, begin, stop, weights in _bands(length, target, 0, target):
+        matrix[start : start + weights.shape[1], begin:stop] = weights.T
+    return matrix
 
 
 def _offset(length: int, size: int) -> int:

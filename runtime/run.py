@@ -22,6 +22,9 @@ def run(
     show: Annotated[bool, typer.Option("--show", help="Live window; q ends. Needs wordsight[gui].")] = False,
     threshold: Annotated[float | None, typer.Option(help="Score from which a frame is a defect.")] = None,
     backend: Annotated[str, typer.Option(help="auto or ort.")] = "auto",
+    object_name: Annotated[
+        str | None, typer.Option("--object", help="An object that the model knows by name; wordsight info lists them.")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, max=1024, help="Most frames to a batch.")] = 32,
     demo: Annotated[bool, typer.Option("--demo", help="Score the packaged pictures with the packaged model.")] = False,
 ) -> None:
@@ -36,7 +39,7 @@ def run(
     from wordsight.runtime.errors import OutputError, SettingError
     from wordsight.runtime.loop import Tally, check_threshold, score_sources
     from wordsight.runtime.manifest import read_manifest
-    from wordsight.runtime.model import Model
+    from wordsight.runtime.model import Model, object_column
     from wordsight.runtime.sinks.jsonl import ErrorLines, JsonLines
     from wordsight.runtime.sinks.pictures import AnnotatedPictures
     from wordsight.runtime.sinks.result import Sink
@@ -69,6 +72,8 @@ def run(
     manifest = read_manifest(model_path)
     top = manifest.score.w_pr + manifest.score.w_fnn
     check_threshold(threshold, top)
+    if object_name is not None:
+        object_column(manifest, object_name)
     if annotate and any(Path(text).is_dir() and Path(text).resolve() == annotate.resolve() for text in texts):
         raise OutputError(f"--annotate {annotate} is the folder the pictures come from; give another")
     sources = [open_source(text, exclude=annotate) for text in texts]
@@ -90,7 +95,7 @@ def run(
             error_lines.write(failure)
 
     with contextlib.ExitStack() as stack:
-        loaded = stack.enter_context(Model(model_path, backend=backend, batch_size=batch))
+        loaded = stack.enter_context(Model(model_path, backend=backend, batch_size=batch, object=object_name))
         for sink in sinks:
             stack.callback(sink.close)
         if error_lines:
@@ -111,7 +116,7 @@ def run(
         if error_lines and tally.scored:
             error_lines.begin()  # no failures is an empty file, never the failures of an earlier run
 
-    tell(out, err, manifest, tally, table, troubles)
+    tell(out, err, manifest, tally, table, troubles, object_name)
     if troubles.interrupted:
         raise typer.Exit(130)
     if not tally.scored and not tally.failures:

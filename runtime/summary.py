@@ -48,7 +48,13 @@ class Troubles:
 
 
 def tell(
-    out: "Console", err: "Console", manifest: "Manifest", tally: "Tally", table: "Table", troubles: Troubles
+    out: "Console",
+    err: "Console",
+    manifest: "Manifest",
+    tally: "Tally",
+    table: "Table",
+    troubles: Troubles,
+    object_name: str | None = None,
 ) -> None:
     """Print the end of a run.
 
@@ -62,12 +68,15 @@ def tell(
         tally: what was done.
         table: the scores.
         troubles: what went wrong.
+        object_name: the object that was asked for, if any.
     """
     fit = manifest.input.fit
     bad = troubles.lines(tally.failures, troubles.most if not tally.scored else 2 - troubles.interrupted)
     if tally.scored and not bad and not troubles.interrupted:
         table.show(out)
         notes = [counts(tally, table.decisions), seen(fit, tally)]
+        if object_name is not None:
+            notes.append(f"s_pr and score are those of the object {object_name!r}")
         if manifest.encoder.note:
             notes.append(f"encoder {manifest.encoder.name}: {manifest.encoder.note}")
         _print(out, notes)
@@ -104,7 +113,8 @@ def seen(fit: str, tally: "Tally") -> str:
 def unseen(fit: str, tally: "Tally", told: int) -> list[str]:
     """Return the warnings about frames that are not seen whole: one a size for `told` sizes, one line for the rest."""
     cut = [(size, share) for size, share in tally.seen.items() if share < 1]
-    advice = f"is scored (--fit {fit}); export with --fit squash or pad to see all"
+    others = "tiles for a camera of this aspect" if fit == "tiles" else "squash, pad or tiles"
+    advice = f"is scored (--fit {fit}); export with --fit {others} to see all"
     lines = [
         f"warning: {percent(share)} of each {width}x{height} frame {advice}" for (height, width), share in cut[:told]
     ]

@@ -37,8 +37,7 @@ class OrtBackend:
         self._outputs = list(manifest.outputs)
         # The first of the session's own list is what runs; the list of available ones is fixed when ORT is compiled.
         self.name = f"onnxruntime {ort.__version__} {self._session.get_providers()[0]}"
-        size = manifest.input.size
-        found = self.infer(np.zeros((1, size, size, 3), np.uint8))
+        found = self.infer(np.zeros((1, *manifest.input.shape, 3), np.uint8))
         for output, shape in manifest.outputs.items():
             expected = tuple(1 if axis == "N" else axis for axis in shape)
             got = found[output].shape
@@ -52,7 +51,7 @@ class OrtBackend:
                 )
 
     def infer(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        """Run (N, S, S, 3) uint8 BGR frames; return each output of the manifest by name.
+        """Run (N, H, W, 3) uint8 BGR frames; return each output of the manifest by name.
 
         Raises:
             ModelError: the engine fails.

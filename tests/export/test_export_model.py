@@ -65,10 +65,10 @@ def written_once(graphs: dict[object, bytes], monkeypatch: pytest.MonkeyPatch) -
     """For tests of what becomes of a graph: torch writes that of `head_path` once, not once a test."""
     honest = export_onnx.build_graph
 
-    def build(detector, size: int, opset: int) -> onnx.ModelProto:
-        key = (detector.output_names, size, opset)
+    def build(detector, opset: int) -> onnx.ModelProto:
+        key = (detector.output_names, opset)
         if key not in graphs:
-            graphs[key] = honest(detector, size, opset).SerializeToString()
+            graphs[key] = honest(detector, opset=opset).SerializeToString()
         return onnx.load_from_string(graphs[key])
 
     monkeypatch.setattr(export_onnx, "build_graph", build)
@@ -131,7 +131,7 @@ def test_a_graph_that_disagrees_leaves_no_file(
     if older is not None:
         out.write_bytes(older)
     honest = export_onnx.build_graph
-    monkeypatch.setattr(export_onnx, "build_graph", lambda *args: perturb(honest(*args)))
+    monkeypatch.setattr(export_onnx, "build_graph", lambda *args, **named: perturb(honest(*args, **named)))
     with pytest.raises(ParityError, match="disagrees") as caught:
         export_model(head_path, out, unverified=True)  # a comparison that can be made is made all the same
     assert caught.value.report.max["score"] > 1e-5
@@ -168,7 +168,7 @@ def test_another_encoder_is_refused(head_path: Path, out: Path):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"fit": "tiles"},
+        {"fit": "stretch"},
         {"precision": "int3"},
         {"opset": 17},
         {"w_pr": -1.0},

@@ -13,7 +13,8 @@ from torch import nn
 
 from wordsight.export.fused import FusedDetector
 from wordsight.export.graph import build_graph
-from wordsight.export.parity import compare_with_onnxruntime, parity_frames, reference_outputs
+from wordsight.export.parity import compare_with_onnxruntime, parity_frames
+from wordsight.export.plain import reference_outputs
 
 
 def session(model: bytes) -> ort.InferenceSession:

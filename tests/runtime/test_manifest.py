@@ -38,9 +38,13 @@ def paths(value, prefix=()):
                 yield from paths(inner, (*prefix, key))
 
 
+LATER = ("crops", "objects", ("input", "camera"))  # keys that files of the first version do not have
+
+
 def test_every_missing_key_is_named(data):
     whole = json.dumps(data)
     every = [p for p in paths(data) if p[0] not in ("training", "tools", "outputs") or len(p) == 1]
+    every = [p for p in every if p[0] not in LATER and p not in LATER]
     assert len(every) > 35
     for path in every:
         broken = json.loads(whole)
@@ -57,7 +61,7 @@ def test_every_missing_key_is_named(data):
     [
         ("schema", 0), ("schema", "1"), ("created", "yesterday"), ("wordsight", 1), ("opset", 0), ("opset", True),
         ("precision", ""), ("input", []), ("input.size", 0), ("input.size", 240.0), ("input.size", 10**9),
-        ("input.colour", "RGB"), ("input.fit", "tiles"), ("input.mean", [0, 0]), ("input.std", [1, 1, 0]),
+        ("input.colour", "RGB"), ("input.fit", "stretch"), ("input.mean", [0, 0]), ("input.std", [1, 1, 0]),
         ("input.mean", [0, 0, "0"]), ("outputs", {}), ("outputs.score", ["N", 1]), ("outputs.embedding", ["N", 4]),
         ("outputs.extra", [1]), ("outputs.extra", ["N", 0]), ("outputs.extra", ["N", 1.5]),
         ("encoder.sha256", "A" * 64), ("encoder.embed_dim", -1), ("encoder.weights", "/home/me/x.pt"),

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from wordsight.runtime.errors import FrameError, SettingError
-from wordsight.runtime.preprocess import fit_frame, seen_share
+from wordsight.runtime.fits import seen_share
+from wordsight.runtime.preprocess import fit_frame
 
 
 @pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
@@ -86,7 +87,11 @@ def test_seen_share(height, width, fit, share):
 
 
 def test_wrong_input_is_refused():
-    with pytest.raises(SettingError, match="crop, squash or pad"):
+    with pytest.raises(SettingError, match="crop, squash, pad or tiles"):
+        fit_frame(np.zeros((9, 9, 3), np.uint8), 8, "stretch")
+    with pytest.raises(SettingError, match="takes a camera's"):
         fit_frame(np.zeros((9, 9, 3), np.uint8), 8, "tiles")
+    with pytest.raises(SettingError, match="takes no camera"):
+        fit_frame(np.zeros((9, 9, 3), np.uint8), 8, "pad", (9, 16))
     with pytest.raises(FrameError, match="float64"):
         fit_frame(np.zeros((9, 9, 3)), 8)

@@ -1,0 +1,135 @@
+"""Every output of the graph by the plain reading of the paper: what an exported file is held against.
+
+Not the fused module but the encoder as it was loaded, every head by itself with its batch norm in place, a softmax over
+two prompts, squares cut by numpy and shrunk by Pillow itself. So the comparison covers what export rewrote (attention,
+normalisation, folding, resampling) as well as what the exporter wrote down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wordsight.export.fused import TEMPERATURE
+
+if TYPE_CHECKING:
+    from wordsight.export.crops import Layout
+    from wordsight.train.encoders import Encoder
+    from wordsight.train.head import Head
+
+Frames = NDArray[np.uint8]
+Outputs = dict[str, NDArray[np.float32]]
+
+
+@torch.inference_mode()
+def reference_outputs(
+    encoder: Encoder,
+    heads: Sequence[Head],
+    guiding: Tensor,
+    frames: Frames,
+    *,
+    w_pr: float = 1.0,
+    w_fnn: float = 1.0,
+    temperature: float = TEMPERATURE,
+    layout: Layout | None = None,
+    objects: Tensor | None = None,
+    patches: bool = False,
+) -> Outputs:
+    """Every output of the graph by the plain way (sections 3.1 and 3.3), in float32.
+
+    Squares are cut with numpy, shrunk by Pillow itself, and encoded one square at a time.
+
+    Args:
+        encoder: as it was loaded.
+        heads: K heads, each applied by itself.
+        guiding: (2, D) embeddings of the guiding prompts, normal first.
+        frames: uint8 BGR (N, H, W, 3), (N, S, S, 3) without a layout.
+        w_pr: weight of s_pr.
+        w_fnn: weight of s_fnn.
+        temperature: T of the softmax.
+        layout: the squares whose scores are averaged; None for the whole frame.
+        objects: (O, 2, D) guiding prompts of further objects.
+        patches: whether patches are wanted.
+
+    Returns:
+        score, s_pr, s_fnn (N,), embedding (N, D), s_fnn_seeds (N, K), and where asked for s_pr_objects (N, O) and
+        patches (N, P, D).
+    """
+    size = encoder.image_size
+    boxes = ((0, 0, size),) if layout is None else layout.boxes
+    whole = (0,) if layout is None else layout.whole
+    views = [
+        _one_view(encoder, heads, guiding, _cut(frames, box, size), temperature, objects, patches) for box in boxes
+    ]
+    outputs = {
+        name: torch.stack([view[name] for view in views]).mean(dim=0)
+        for name in views[0]
+        if name not in ("embedding", "patches")
+    }
+    outputs["score"] = w_pr * outputs["s_pr"] + w_fnn * outputs["s_fnn"]
+    outputs["embedding"] = F.normalize(torch.stack([views[index]["embedding"] for index in whole]).sum(dim=0), dim=-1)
+    if patches:
+        outputs["patches"] = torch.cat([views[index]["patches"] for index in whole], dim=1)
+    return {name: value.cpu().numpy() for name, value in outputs.items()}
+
+
+def _cut(frames: Frames, box: tuple[int, int, int], size: int) -> Frames:
+    """The square of every frame, (N, S, S, 3), shrunk by Pillow where it is larger."""
+    from PIL import Image
+
+    top, left, side = box
+    squares = frames[:, top : top + side, left : left + side]
+    if side == size:
+        return squares
+    filtered = [Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC) for square in squares]
+    return np.stack([np.asarray(square) for square in filtered])
+
+
+def _one_view(
+    encoder: Encoder,
+    heads: Sequence[Head],
+    guiding: Tensor,
+    frames: Frames,
+    temperature: float,
+    objects: Tensor | None,
+    patches: bool,
+) -> dict[str, Tensor]:
+    """What one square of each frame gives, uint8 BGR (N, S, S, 3)."""
+    device = next(encoder.model.parameters()).device
+    mean = torch.tensor(encoder.mean, device=device)[:, None, None]
+    std = torch.tensor(encoder.std, device=device)[:, None, None]
+    rgb = torch.from_numpy(frames[..., ::-1].copy()).to(device).permute(0, 3, 1, 2)  # (N, 3, S, S)
+    # TF32, on by default in cuDNN, would cost three digits.
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        images = (rgb / 255 - mean) / std
+        unit = F.normalize(cast(Any, encoder.model).encode_image(images), dim=-1)  # (N, D)
+        found = {"embedding": unit, "s_pr": _prompt_guided(unit, guiding, temperature)}
+        if objects is not None:
+            columns = [_prompt_guided(unit, pair, temperature) for pair in objects]
+            found["s_pr_objects"] = torch.stack(columns, dim=1)  # (N, O)
+        if patches:
+            found["patches"] = F.normalize(_patches(encoder, images), dim=-1)
+        seeds = torch.stack([torch.sigmoid(head.to(device).eval()(unit)) for head in heads], dim=1)  # (N, K)
+    return {**found, "s_fnn": seeds.mean(dim=1), "s_fnn_seeds": seeds}
+
+
+def _prompt_guided(unit: Tensor, guiding: Tensor, temperature: float) -> Tensor:
+    """s_pr (N,) of unit embeddings (N, D) by two prompts (2, D): the softmax of section 3.1, written out."""
+    texts = F.normalize(guiding.to(unit), dim=-1)
+    return torch.softmax(unit @ texts.T / temperature, dim=-1)[:, 1]
+
+
+def _patches(encoder: Encoder, images: Tensor) -> Tensor:
+    """Patches (N, P, D) by the encoder's own way: `mini`'s grid, open_clip's normed last layer, projected."""
+    tower = cast(Any, encoder.model).visual
+    if encoder.name == "mini":
+        return cast(Tensor, tower.grid(images))
+    layers = tower.forward_intermediates(images, indices=1, normalize_intermediates=True, output_fmt="NLC")
+    tokens = layers["image_intermediates"][-1]
+    return cast(Tensor, tokens if tower.proj is None else tokens @ tower.proj)
