@@ -34,3 +34,36 @@ def train_and_export(
     save_heads(head_path, heads, settings, seeds, encoder)
     export_model(head_path, model_path, encoder_spec=encoder.spec, seeds_output=True)
     return model_path, heads
+
+
+def exported(
+    encoder_spec: str, settings: "Settings", seeds: Sequence[int], folder: Path, crops: str, objects: Sequence[str]
+) -> Path:
+    """The exported file of these settings in `folder`, made where it is not there yet.
+
+    Heads are trained once for all crop sets. What lies in the folder is taken only if its manifest says the same.
+
+    Raises:
+        SettingError: the folder holds heads of other settings or another encoder.
+    """
+    from wordsight.export.onnx import export_model
+    from wordsight.runtime.errors import SettingError
+    from wordsight.runtime.manifest import read_manifest
+    from wordsight.train.checkpoint import load_heads, save_heads
+    from wordsight.train.encoders import load_encoder
+    from wordsight.train.fit import train_heads
+
+    head_path = folder / "head.safetensors"
+    path = folder / f"model-{crops.replace('+', '-')}.onnx"
+    if not head_path.is_file():
+        encoder = load_encoder(encoder_spec)
+        save_heads(head_path, train_heads(encoder, settings, seeds), settings, seeds, encoder)
+    heads = load_heads(head_path)
+    if heads.settings != settings or tuple(heads.seeds) != tuple(seeds):
+        raise SettingError(f"{head_path} is of other settings or seeds: name another folder, or delete it")
+    if path.is_file():
+        manifest = read_manifest(path)
+        if manifest.head.sha256 == heads.sha256 and [o.name for o in manifest.objects] == list(objects):
+            return path
+    export_model(head_path, path, encoder_spec=encoder_spec, crops=crops, objects=objects, seeds_output=True)
+    return path

@@ -1,10 +1,13 @@
-"""`wordsight bench`: accuracy, text embedding, folding, footprint. Heavy imports sit inside the commands."""
+"""`wordsight bench`: accuracy, the paper's tables, speed, footprint. Heavy imports sit inside the commands."""
 
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from wordsight.benchmarks.paper.cli import paper
+from wordsight.benchmarks.results_cli import results
 
 if TYPE_CHECKING:
     from wordsight.runtime.figures import Figure
@@ -14,6 +17,8 @@ _HELP = """Measure accuracy and speed of what ships.
 Example: wordsight bench accuracy --model model.onnx --json figures.json
 """
 app = typer.Typer(help=_HELP, no_args_is_help=True)
+app.command()(paper)
+app.command()(results)
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON as well.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; what is compared runs in turns.")]

@@ -10,15 +10,23 @@ if TYPE_CHECKING:
     from wordsight.benchmarks.paper.results import Run
     from wordsight.benchmarks.paper.sentences import Captions
 
+DEFAULT_ENCODER = "ViT-B-16-plus-240:laion400m_e32"
+"""The paper's."""
+
 _PROMPTS = 300
 _PAIRS = 2_000
 
 
 def paper(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for tables and figures.")],
-    results: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Results of runs; without it our cells stay blank.")
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="MVTec AD, VisA or Sewer-ML; several times for several. Run, then compare."),
     ] = None,
+    results: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Results of earlier runs, instead of --data.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Heads, and draws of references, with --data.")] = 10,
     encoder: Annotated[
         str | None, typer.Option(help="Whose results to take, and whose texts Figures 3 and 5 show; mini without it.")
     ] = None,
@@ -32,11 +40,15 @@ def paper(
 ) -> None:
     """Tables 1 to 10 of the paper with ours beside each cell, and its Figures 3, 4 and 5.
 
-    Example: wordsight bench paper -o paper/
+    Example: wordsight bench paper -o paper/ --data /data/mvtec --data /data/VisA
+
+    Without --data or --results our cells stay blank. What was run is kept in the output folder: run it again and it
+    goes on where it was.
     """
     from wordsight.benchmarks.paper import aggregate, compare, report, sentences, terminal, writers
     from wordsight.benchmarks.paper.drawing import Drawn
     from wordsight.benchmarks.paper.results import load_runs
+    from wordsight.runtime.errors import SettingError
     from wordsight.runtime.files import check_output_file, check_output_folder
 
     if json is not None:
@@ -45,7 +57,12 @@ def paper(
         from wordsight.train.encoders import check_spec
 
         check_spec(encoder)  # with results it is their label, and its weights need not be at hand
+    if data and results is not None:
+        raise SettingError("--data runs what --results would bring: give one of them")
     said = sentences.own_captions() if captions is None else sentences.read_coco(captions)
+    if data:
+        results = _run(data, check_output_folder(output), encoder or DEFAULT_ENCODER, seeds)
+        encoder = None  # one encoder's runs alone are in that folder, or it is refused
     runs = None if results is None else aggregate.choose(load_runs(results), encoder)
     pairs_of_cells = compare.compare(aggregate.records(runs))
     folder = check_output_folder(output)
@@ -66,6 +83,12 @@ def paper(
     for name, reason in drawn.missing:
         typer.echo(f"not drawn: {name}: {reason}", err=True)
     typer.echo(f"report: {folder / 'paper.html'}", err=True)
+
+
+def _run(data: list[Path], output: Path, encoder: str, seeds: int) -> Path:
+    from wordsight.benchmarks.paper.runner import run_all
+
+    return run_all(data, output, encoder, seeds, say=lambda line: typer.echo(line, err=True))
 
 
 def _draw(

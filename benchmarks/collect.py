@@ -1,0 +1,93 @@
+"""Pictures through one exported file, kept on disk, so that a long table goes on where it was interrupted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wordsight.benchmarks import progress
+from wordsight.benchmarks.datasets import Dataset, Sample
+from wordsight.benchmarks.methods import Outputs
+from wordsight.runtime.errors import WordsightError
+from wordsight.runtime.files import whole_file
+
+if TYPE_CHECKING:
+    from wordsight.runtime.model import Model, Scores
+
+_CHUNK = 32  # pictures held in memory at a time
+_NAMES = ("s_pr", "s_fnn_seeds", "embedding")
+
+
+def object_words(dataset: Dataset) -> list[str]:
+    """What the pictures show, in words a prompt can use; empty where nobody said."""
+    nouns = sorted({sample.noun for sample in dataset.test} - {""})
+    return nouns or ([dataset.object_word] if dataset.object_word else [])
+
+
+def collect(model: "Model", dataset: Dataset, keep: Path) -> Outputs:
+    """Score a set with a file, or read what an earlier call kept.
+
+    Args:
+        model: an exported file with the outputs s_fnn_seeds and embedding, and with the set's objects by name.
+        dataset: what to score.
+        keep: the npz file that keeps the outputs; of another model or another set it is made anew.
+
+    Raises:
+        PictureError: a picture cannot be read: a table must not be of fewer pictures than it says.
+        WordsightError: the file lacks an output.
+    """
+    identity = f"{model.sha256} {dataset.name} {len(dataset.test)} {len(dataset.fit)}"
+    if (kept := _load(keep, identity)) is not None:
+        return kept
+    words = object_words(dataset)
+    test = _scores(model, dataset.test, f"{dataset.name[:20]}", words)
+    good = _scores(model, dataset.fit, "good pictures", [])
+    known = np.zeros(0)
+    if words:
+        columns = [words.index(sample.noun) if sample.noun else 0 for sample in dataset.test]
+        known = test["s_pr_objects"][np.arange(len(columns)), columns]
+    outputs = Outputs(
+        labels=np.array([sample.label for sample in dataset.test], np.int64),
+        groups=np.array([sample.noun for sample in dataset.test], np.str_),
+        s_pr=test["s_pr"].astype(np.float64),
+        s_pr_known=known.astype(np.float64),
+        s_fnn_seeds=test["s_fnn_seeds"].astype(np.float64),
+        embedding=test["embedding"],
+        good_embedding=good["embedding"],
+        good_groups=np.array([sample.noun for sample in dataset.fit], np.str_),
+    )
+    with whole_file(keep) as file:
+        np.savez(file, identity=np.array(identity), **{name: getattr(outputs, name) for name in Outputs.names()})
+    return outputs
+
+
+def _load(path: Path, identity: str) -> Outputs | None:
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if str(arrays["identity"]) != identity:
+                return None
+            return Outputs(**{name: arrays[name] for name in Outputs.names()})
+    except (OSError, ValueError, KeyError) as error:
+        raise WordsightError(f"{path} is damaged ({error}): delete it and run again") from error
+
+
+def _scores(model: "Model", samples: Sequence[Sample], title: str, words: list[str]) -> dict[str, np.ndarray]:
+    names = [*_NAMES, "s_pr_objects"] if words else list(_NAMES)
+    parts: list[Scores] = []
+    with progress.bar(title, len(samples)) as tick:
+        for start in range(0, len(samples), _CHUNK):
+            chunk = samples[start : start + _CHUNK]
+            parts.append(model.score([sample.load() for sample in chunk]))
+            for _ in chunk:
+                tick()
+    parts = parts or [model.score([])]
+    joined = {}
+    for name in names:
+        arrays = [getattr(part, name, None) for part in parts]
+        if any(array is None for array in arrays):
+            raise WordsightError(f"{model.path} has no output {name}: export it with --seeds-output and --objects")
+        joined[name] = np.concatenate([array for array in arrays if array is not None])
+    return joined

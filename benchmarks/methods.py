@@ -1,0 +1,122 @@
+"""The paper's methods as functions of what an exported file puts out: one pass over the pictures serves all of them.
+
+N pictures, K seeds, D the embedding's width. Every method gives scores (S, N), one row a seed, or one row in all where
+no seed decides anything.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordsight.runtime.errors import WordsightError
+
+Floats = NDArray[np.float64]
+
+
+class CannotFill(WordsightError):
+    """A cell that this encoder, file or set cannot fill; the message is what the cell says instead."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one file said of one set of pictures."""
+
+    labels: NDArray[np.int64]
+    """(N,): 0 good, 1 defective."""
+    groups: NDArray[np.str_]
+    """(N,): what each picture shows. References are of the same group."""
+    s_pr: Floats
+    """(N,), for the object "object"."""
+    s_pr_known: Floats
+    """(N,), for the object's own name; (0,) where that is not known."""
+    s_fnn_seeds: Floats
+    """(N, K)."""
+    embedding: NDArray[np.float32]
+    """(N, D), unit length."""
+    good_embedding: NDArray[np.float32]
+    """(M, D), of good pictures that are not scored: what references are drawn from."""
+    good_groups: NDArray[np.str_]
+    """(M,)."""
+
+    def known(self) -> Floats:
+        """s_pr for the object's own name. Raises CannotFill where that is not known."""
+        if not len(self.s_pr_known):
+            raise CannotFill("what the pictures show has no name in this set")
+        return self.s_pr_known
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The arrays, in order."""
+        return tuple(field.name for field in fields(cls))
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table."""
+
+    setup: str
+    """As the paper's tables say it: what is known of the object, and how many references there are."""
+    name: str
+    scores: Callable[[Outputs], Floats]
+    """Gives (S, N); raises CannotFill."""
+    multi_crop: bool = True
+    """Whether the row also exists with multi-crop."""
+
+
+def references(outputs: Outputs, shots: int, draws: int) -> Floats:
+    """s_img (draws, N): (1 - the largest cosine with `shots` good pictures of the same group) / 2 (section 3.4).
+
+    Raises:
+        CannotFill: a group has fewer good pictures.
+    """
+    from wordsight.runtime.nearest import embedding_distance
+
+    distances = np.empty((draws, len(outputs.labels)))
+    for draw in range(draws):
+        rng = np.random.default_rng((shots, draw))
+        for group in np.unique(outputs.groups):
+            there = np.flatnonzero(outputs.good_groups == group)
+            if len(there) < shots:
+                raise CannotFill(f"{shots} references asked for, the set has {len(there)} good pictures to draw from")
+            chosen = rng.choice(there, shots, replace=False)
+            rows = outputs.groups == group
+            distances[draw, rows] = embedding_distance(outputs.embedding[rows], outputs.good_embedding[chosen])
+    return distances
+
+
+def _few_shot(shots: int, *, alone: bool) -> Callable[[Outputs], Floats]:
+    def scores(outputs: Outputs) -> Floats:
+        seeds = outputs.s_fnn_seeds.T
+        s_img = references(outputs, shots, len(seeds))  # draw i goes with head i
+        return s_img if alone else outputs.s_pr + seeds + s_img
+
+    return scores
+
+
+def _cannot(reason: str) -> Callable[[Outputs], Floats]:
+    def scores(outputs: Outputs) -> Floats:
+        raise CannotFill(reason)
+
+    return scores
+
+
+_NEEDS_VIT = "windows need a ViT: this encoder is convolutional"
+UNKNOWN, KNOWN = "0-shot unknown object", "0-shot known object"
+
+METHODS = (
+    Method(UNKNOWN, "CLIP (s_pr)", lambda o: o.s_pr[None]),
+    Method(UNKNOWN, "FNN alone (s_fnn)", lambda o: o.s_fnn_seeds.T),
+    Method(UNKNOWN, "CLIP + FNN", lambda o: o.s_pr + o.s_fnn_seeds.T),
+    Method(KNOWN, "CLIP (s_pr)", lambda o: o.known()[None]),
+    Method(KNOWN, "CLIP + FNN", lambda o: o.known() + o.s_fnn_seeds.T),
+    Method(KNOWN, "WinCLIP", _cannot(_NEEDS_VIT), multi_crop=False),
+    *(
+        Method(f"{shots}-shot", name, _few_shot(shots, alone=alone), multi_crop=False)
+        for shots in (1, 2, 4)
+        for name, alone in (("s_img, embedding", True), ("CLIP + FNN + s_img", False))
+    ),
+    Method("1-shot", "s_img, association; WinCLIP+", _cannot(_NEEDS_VIT), multi_crop=False),
+)
+"""Every row of the results, in order."""

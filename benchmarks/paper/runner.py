@@ -1,0 +1,169 @@
+"""Runs that fill the paper's cells: heads, exported files, scores through the runtime, one result file a run.
+
+    FOLDER/heads/<words and N_p>/        heads, exported files and scores, kept
+    FOLDER/runs/                         one JSON file a run, see `results`
+
+What is there is not done again, so an interrupted run goes on where it was.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordsight.benchmarks.building import exported
+from wordsight.benchmarks.collect import collect, object_words
+from wordsight.benchmarks.datasets import Dataset, open_dataset
+from wordsight.benchmarks.methods import CannotFill, Outputs, references
+from wordsight.benchmarks.metrics import aupr, auroc, f1_max
+from wordsight.benchmarks.paper.figures import CLIP, KNOWN, METRICS, OURS, SINGLE_CROP, SUM, WINCLIP
+from wordsight.benchmarks.paper.plan import Setting, all_settings
+from wordsight.benchmarks.paper.results import Run, is_done, save_run
+from wordsight.benchmarks.paper.wordpairs import DEFAULT_NUM_PAIRS, DEFAULT_PAIR
+from wordsight.export.crops import DEFAULT_MULTICROP
+from wordsight.runtime.errors import SettingError
+from wordsight.runtime.manifest import EncoderSpec
+from wordsight.runtime.model import Model
+from wordsight.train.fit import Settings
+from wordsight.train.prompts import PromptPair
+
+Floats = NDArray[np.float64]
+
+COLLECTIONS = {"mvtec-ad": "MVTec-AD", "visa": "VisA", "sewer-ml": "SewerML"}
+"""What the paper's tables call the published sets."""
+
+NO_WINDOWS = "WinCLIP's windows are no output of the exported file yet"
+
+
+def run_all(
+    roots: Sequence[Path], folder: Path, encoder: str, seeds: int = 10, say: Callable[[str], None] = print,
+    settings: Iterable[Setting] | None = None, random_weights: bool = False,
+) -> Path:  # fmt: skip
+    """Run every setting of the paper on the sets that are there.
+
+    Args:
+        roots: folders of published sets.
+        folder: where everything is kept; made if it is not there.
+        encoder: "mini", "NAME:TAG" or "NAME:/path/to/checkpoint".
+        seeds: heads, and draws of references.
+        say: called with a line for people for each class.
+        settings: which settings to run; all of the paper's without it.
+        random_weights: the encoder knows nothing: its runs are marked, and fill no cell.
+
+    Returns:
+        The folder of the runs.
+
+    Raises:
+        SettingError: a folder is not one of the sets of the paper, or no folder was given.
+        LayoutError: a set is missing or incomplete; says the layout expected and the licence to accept.
+    """
+    sets = {(COLLECTIONS[d.collection], _key(_class(d))): d for root in roots for d in _published(root)}
+    if not sets:
+        raise SettingError("expected the folder of MVTec AD, VisA or Sewer-ML")
+    wanted = [s for s in settings or all_settings() if (s.dataset, _key(s.category)) in sets]
+    words = sorted({word for dataset in sets.values() for word in object_words(dataset)})
+    runs = folder / "runs"
+    for (pair, num_pairs), recipe in groupby(sorted(wanted, key=_recipe_order), key=_recipe):
+        home = folder / "heads" / f"{_key(pair.normal)}-{_key(pair.anomalous)}-{num_pairs}"
+        home.mkdir(parents=True, exist_ok=True)
+        chosen = list(recipe)
+        for crops in ("single", DEFAULT_MULTICROP):
+            here = [setting for setting in chosen if (setting.setup == SINGLE_CROP) == (crops == "single")]
+            if not here:
+                continue
+            path = exported(encoder, Settings(pair=pair, num_pairs=num_pairs), range(seeds), home, crops, words)
+            with Model(path) as model:
+                for place, of_class in groupby(here, key=lambda s: (s.dataset, _key(s.category))):
+                    todo = [s for s in of_class if not _done(runs, s, model, crops, seeds)]
+                    if todo:
+                        say(f"{place[0]} {todo[0].category or ''} {pair.normal} / {pair.anomalous} {crops}")
+                        keep = home / f"{place[0]}-{place[1] or 'all'}-{crops.replace('+', '-')}.npz"
+                        outputs = collect(model, sets[place], keep)
+                        for setting in todo:
+                            _save(runs, setting, outputs, model, crops, random_weights)
+    return runs
+
+
+def scores_of(setting: Setting, outputs: Outputs) -> Floats:
+    """Scores (S, N) of a setting; S is 1 where no seed decides anything.
+
+    With references the object is taken as known: the paper sets them beside WinCLIP's, which names it.
+
+    Raises:
+        CannotFill: this file cannot fill the cell.
+    """
+    if setting.method == WINCLIP:
+        raise CannotFill(NO_WINDOWS)
+    shots = int(found[1]) if (found := re.match(r"(\d+)-shot", setting.setup)) else 0
+    known = setting.setup.startswith(KNOWN) or shots > 0
+    heads = outputs.s_fnn_seeds.T
+    if setting.method == OURS:
+        return np.asarray(heads)
+    s_pr = outputs.known() if known else outputs.s_pr
+    if setting.method == CLIP:
+        return np.asarray(s_pr[None])
+    if setting.method != SUM:
+        raise CannotFill(f"{setting.method} is no method of Wordsight")
+    total = s_pr + heads
+    return np.asarray(total + references(outputs, shots, len(heads)) if shots else total)
+
+
+def _save(runs: Path, setting: Setting, outputs: Outputs, model: Model, crops: str, random_weights: bool) -> None:
+    about = model.manifest.encoder
+    common = (setting, label(about), about.sha256, crops)
+    good, bad = int((outputs.labels == 0).sum()), int(outputs.labels.sum())
+    try:
+        rows = scores_of(setting, outputs)
+    except CannotFill as reason:
+        save_run(runs, Run(*common, None, reason=str(reason), random_weights=random_weights))
+        return
+    for number, row in enumerate(rows):
+        values = (auroc(outputs.labels, row), aupr(outputs.labels, row), f1_max(outputs.labels, row).value)
+        seed = None if len(rows) == 1 else number
+        save_run(runs, Run(*common, seed, dict(zip(METRICS, values, strict=True)), good=good, defective=bad,
+                           random_weights=random_weights, model_sha256=model.sha256))  # fmt: skip
+
+
+def _done(runs: Path, setting: Setting, model: Model, crops: str, seeds: int) -> bool:
+    numbers: Sequence[int | None] = [None] if setting.method in (CLIP, WINCLIP) else range(seeds)
+    return all(is_done(runs, setting, model.manifest.encoder.sha256, crops, number) for number in numbers)
+
+
+def label(encoder: EncoderSpec) -> str:
+    """What a result calls its encoder; a local checkpoint is told by its hash."""
+    if encoder.weights == "mini":
+        return "mini"
+    weights = f"sha256 {encoder.sha256[:12]}" if encoder.weights == "local checkpoint" else encoder.weights
+    return f"{encoder.name}:{weights}"
+
+
+def _published(root: Path) -> list[Dataset]:
+    found = open_dataset(root)
+    if any(dataset.collection not in COLLECTIONS for dataset in found):
+        raise SettingError(f"{root} is not a whole set of the paper (MVTec AD, VisA, Sewer-ML); see `bench results`")
+    return found
+
+
+def _class(dataset: Dataset) -> str:
+    return "" if dataset.collection == "sewer-ml" else dataset.name
+
+
+def _key(text: str) -> str:
+    """Class names as both spell them: "Chewing gum" and "chewinggum" are one."""
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def _recipe(setting: Setting) -> tuple[PromptPair, int]:
+    """The heads that a setting needs; CLIP alone scores with the file of the default heads, or of its words."""
+    pair = DEFAULT_PAIR
+    if setting.normal is not None and setting.anomalous is not None:
+        pair = PromptPair(setting.normal, setting.anomalous)
+    return pair, setting.num_pairs or DEFAULT_NUM_PAIRS
+
+
+def _recipe_order(setting: Setting) -> tuple[str, str, int, str, str]:
+    pair, num_pairs = _recipe(setting)
+    return (pair.normal, pair.anomalous, num_pairs, setting.dataset, _key(setting.category))

@@ -1,0 +1,101 @@
+"""`wordsight bench results`: the rows against scores worked out by hand, and the command from nothing, twice."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from wordsight.benchmarks.cli import app
+from wordsight.benchmarks.methods import METHODS, CannotFill, Outputs, references
+from wordsight.benchmarks.results_cli import BEGIN, END
+from wordsight.benchmarks.results_table import rows
+
+
+def unit(rows):
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def outputs():
+    rng = np.random.default_rng(4)
+    return Outputs(
+        labels=np.array([0, 0, 1, 1]), groups=np.array(["a", "b", "a", "b"]),
+        s_pr=np.array([0.1, 0.4, 0.3, 0.9]), s_pr_known=np.array([0.1, 0.2, 0.3, 0.9]),
+        s_fnn_seeds=np.array([[0.2, 0.9], [0.1, 0.1], [0.8, 0.2], [0.9, 0.3]]),
+        embedding=unit(rng.normal(size=(4, 5))), good_embedding=unit(rng.normal(size=(6, 5))),
+        good_groups=np.array(["a", "b"] * 3),
+    )  # fmt: skip
+
+
+def test_rows_are_the_methods_of_the_paper(outputs):
+    table = {(row.setup, row.method): row for row in rows("set", "single", outputs)}
+    assert len(table) == len(METHODS)
+    # Of the four pairs of a good and a defective picture, s_pr orders three rightly; told the object, all four.
+    assert table["0-shot unknown object", "CLIP (s_pr)"].cells["auroc"].mean == 0.75
+    assert table["0-shot known object", "CLIP (s_pr)"].cells["auroc"].mean == 1.0
+    # The first head is right throughout, the second in two of four pairs.
+    alone = table["0-shot unknown object", "FNN alone (s_fnn)"].cells["auroc"]
+    assert (alone.mean, alone.seeds) == (0.75, 2)
+    assert alone.std == pytest.approx(np.std([1.0, 0.5], ddof=1))
+    assert "ViT" in table["0-shot known object", "WinCLIP"].reason
+
+
+def test_multi_crop_has_rows_of_its_own_methods_alone(outputs):
+    assert {row.method for row in rows("set", "full+2x2@0.7", outputs)} == {
+        "CLIP (s_pr)", "FNN alone (s_fnn)", "CLIP + FNN"
+    }  # fmt: skip
+
+
+def test_references_are_of_the_pictures_own_group(outputs):
+    s_img = references(outputs, shots=3, draws=2)  # all there are, so that the draw cannot matter
+    for i, group in enumerate(outputs.groups):
+        cosines = outputs.good_embedding[outputs.good_groups == group] @ outputs.embedding[i]
+        np.testing.assert_allclose(s_img[:, i], (1 - cosines.max()) / 2, atol=1e-6)
+
+
+def test_more_references_than_there_are_cannot_be_drawn(outputs):
+    with pytest.raises(CannotFill, match="4 references asked for, the set has 3"):
+        references(outputs, shots=4, draws=1)
+
+
+def test_an_object_without_a_name_leaves_its_cells_blank_with_the_reason(outputs):
+    nameless = Outputs(**{**vars(outputs), "s_pr_known": np.zeros(0)})
+    blank = [row for row in rows("set", "single", nameless) if row.setup == "0-shot known object"]
+    assert all(row.cells is None for row in blank)
+    assert "no name" in blank[0].reason
+
+
+def test_the_command_goes_on_where_it_was(tmp_path):
+    document = tmp_path / "results.md"
+    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    command = ["results", "-o", str(tmp_path / "out"), "--seeds", "2", "--pairs", "200", "--pictures", "40",
+               "--into", str(document)]  # fmt: skip
+    first = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert first.exit_code == 0
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir() if path.suffix in (".onnx", ".npz")}
+    assert len(kept) == 4
+
+    text = document.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    with (tmp_path / "out" / "results.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    figures = json.loads((tmp_path / "out" / "results.json").read_text())["figures"]
+    assert len(lines) == len(figures) == 3 * (len(METHODS) + 5)
+    assert all(figure["reason"] if figure["value"] is None else 0 <= figure["value"] <= 1 for figure in figures)
+
+    assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert document.read_text() == text
+
+
+def test_a_document_without_marks_is_refused_before_the_work(tmp_path):
+    document = tmp_path / "results.md"
+    document.write_text("nothing\n")
+    result = CliRunner().invoke(app, ["results", "-o", str(tmp_path / "out"), "--into", str(document)])
+    assert result.exit_code != 0
+    assert "expected a line" in str(result.exception)
+    assert document.read_text() == "nothing\n"
