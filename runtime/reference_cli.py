@@ -102,7 +102,7 @@ def show(
         "outputs": {name: array.shape[1:] for name, array in references.vectors.items()},
         "frames": [dataclasses.asdict(frame) for frame in references.frames],
     }
-    text = json.dumps(facts, indent=2, ensure_ascii=False)
+    text = json.dumps(facts, indent=2)  # ASCII: a file's name may hold bytes that are no UTF-8
     if json_file == "-":
         typer.echo(text)
         return

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 
@@ -148,6 +149,18 @@ def test_show_tells_where_they_came_from_without_an_engine(colours, wordsight, m
     assert facts["outputs"] == {"embedding": [3]}
     assert [frame["name"] for frame in facts["frames"]] == ["blue.png", "green.png"]
     assert json.loads(wordsight("reference", "show", "r", "--json", "-").out) == facts
+
+
+def test_a_name_that_is_no_utf_8_survives(colours, wordsight):
+    odd = os.fsdecode(b"t\xe4il\n1.png")
+    (colours / odd).write_bytes((colours / "good" / "blue.png").read_bytes())
+    done = wordsight("reference", "add", "tiny.onnx", odd, "-o", "r", cwd=colours)
+    assert done.code == 0, done.err
+    done = wordsight("reference", "show", "r", "--json", "s.json")
+    assert done.code == 0, done.err
+    assert done.lines[-1].endswith("il 1.png")
+    assert json.loads((colours / "s.json").read_text())["frames"][0]["name"] == odd
+    assert [frame.name for frame in read_references(colours / "r").frames] == [odd]
 
 
 def test_references_of_another_file_are_refused_and_stay(colours, wordsight, onnx_writer):
