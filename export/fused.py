@@ -168,5 +168,5 @@ def _unit(x: Tensor) -> Tensor:
 
 def _direction(guiding: Tensor, temperature: float) -> Tensor:
     """(t_a - t_n) / T of the unit prompts, float32 (D,): its product with e is the difference of the two logits."""
-    normal, anomalous = torch.nn.functional.normalize(guiding.detach().cpu().double(), dim=-1)
-    return ((anomalous - normal) / temperature).float()
+    texts = torch.nn.functional.normalize(guiding.detach().cpu().double(), dim=-1)
+    return ((texts[1] - texts[0]) / temperature).float()

@@ -167,7 +167,7 @@ def export_model(
             fit=cast(Fit, fit),
             name=INPUT_NAME,
         ),
-        outputs={name: ("N", *value.shape[1:]) for name, value in expected.items() if name in detector.output_names},
+        outputs={name: ("N", *expected[name].shape[1:]) for name in detector.output_names},
         encoder=describe_encoder(encoder),
         prompts=describe_prompts(head_file),
         crops=describe_crops(layout, encoder.image_size),

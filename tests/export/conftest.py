@@ -116,3 +116,26 @@ def exported(request: pytest.FixtureRequest) -> Exported:
 @pytest.fixture
 def heads() -> Callable[..., list[Head]]:
     return make_heads
+
+
+@pytest.fixture(scope="session")
+def mini_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Files of trained `mini` with two untrained heads, each export done once: (object, options) -> path."""
+    from wordsight.train.prompts import PromptPair
+
+    folder = tmp_path_factory.mktemp("mini")
+    encoder = load_encoder("mini")
+    heads = make_heads(encoder.embed_dim, 2)
+    made: dict[tuple[object, ...], Path] = {}
+
+    def make(object: str = "object", **options: object) -> Path:
+        key = (object, *sorted(options.items()))
+        if key not in made:
+            number = len(made)
+            settings = Settings(pair=PromptPair(object=object), num_pairs=10)
+            head_path, made[key] = folder / f"{number}.safetensors", folder / f"{number}.onnx"
+            save_heads(head_path, heads, settings, (0, 1), encoder)
+            assert export_model(head_path, made[key], w_pr=0.5, w_fnn=2.0, seeds_output=True, **options)
+        return made[key]
+
+    return make

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from wordsight.export.parity import parity_frames
+from wordsight.runtime.manifest import read_manifest
 
 pytestmark = [
     pytest.mark.tensorrt,
@@ -30,24 +31,39 @@ def parse(model: bytes):
     return parsed, [parser.get_error(i).desc() for i in range(parser.num_errors)], builder, network, parser
 
 
-def test_parser_and_builder_take_the_graph(exported):
+def build_engine(model: bytes, shape: tuple[int, int], names: tuple[str, ...]):
+    """The serialised engine for batches of 1 to 16 frames of (rows, columns) pixels."""
     import tensorrt_rtx as trt
 
-    parsed, errors, builder, network, _parser = parse(exported.onnx)
+    parsed, errors, builder, network, _parser = parse(model)
     assert parsed, errors
-    assert [network.get_output(i).name for i in range(network.num_outputs)] == list(exported.detector.output_names)
+    assert [network.get_output(i).name for i in range(network.num_outputs)] == list(names)
 
-    size = exported.encoder.image_size
     config = builder.create_builder_config()
     profile = builder.create_optimization_profile()
-    profile.set_shape("frames", *((batch, size, size, 3) for batch in (1, 4, 16)))
+    profile.set_shape("frames", *((batch, *shape, 3) for batch in (1, 4, 16)))
     config.add_optimization_profile(profile)
     config.num_compute_capabilities = 1
     config.set_compute_capability(trt.ComputeCapability.SM89, 0)
-    engine = builder.build_serialized_network(network, config)
+    return builder.build_serialized_network(network, config)
+
+
+def test_parser_and_builder_take_the_graph(exported):
+    engine = build_engine(exported.onnx, exported.detector.frame_shape, exported.detector.output_names)
     assert engine is not None
     weights = sum(p.numel() * 4 for p in exported.encoder.model.visual.parameters())
     assert engine.nbytes > 0.9 * weights
+
+
+@pytest.mark.parametrize("camera", [(), (108, 192)])
+def test_they_take_crops_tiles_objects_and_patches(mini_file, camera: tuple[int, ...]):
+    fit = "tiles" if camera else "crop"
+    objects = () if camera else ("screw", "metal nut")
+    path = mini_file(crops="full+2x2@0.7", fit=fit, camera=camera, objects=objects, patches_output=True)
+    manifest = read_manifest(path)
+    engine = build_engine(path.read_bytes(), manifest.input.shape, tuple(manifest.outputs))
+    assert engine is not None
+    assert engine.nbytes > 1e6
 
 
 def transposed_first(model: onnx.ModelProto) -> onnx.ModelProto:
