@@ -116,6 +116,15 @@ def test_the_written_file_scores_as_the_encoder_and_the_prompts_do(head_path: Pa
     np.testing.assert_allclose(s_pr, (100 * unit @ texts.T).softmax(1)[:, 1].numpy(), atol=2e-5)
 
 
+def test_a_vision_transformer_with_crops_and_patches(head_path: Path, out: Path):
+    assert export_model(head_path, out, crops="full+2x2@0.7", patches_output=True, objects=("nut",))
+    manifest = read_manifest(out)
+    assert manifest.outputs["patches"] == ("N", (SIZE // 8) ** 2, WIDTH)
+    assert manifest.input.size == round(SIZE / 0.7) == 46
+    assert manifest.objects[0].guiding_anomalous == "a photo of a cracked nut"
+    assert manifest.parity.max["patches"] <= 1e-5
+
+
 def perturb(model: onnx.ModelProto) -> onnx.ModelProto:
     weight = next(t for t in model.graph.initializer if t.name.startswith("head.bias_3"))
     changed = onnx.numpy_helper.to_array(weight) + np.float32(1e-2)

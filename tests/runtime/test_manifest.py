@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from wordsight.runtime.errors import (
     ModelDamaged,
     ModelError,
 )
-from wordsight.runtime.manifest import Manifest, read_manifest
+from wordsight.runtime.manifest import CropSpec, Manifest, ObjectSpec, read_manifest
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def paths(value, prefix=()):
                 yield from paths(inner, (*prefix, key))
 
 
+LATER_KEYS = ("crops", "objects", "camera")
 LATER = ("crops", "objects", ("input", "camera"))  # keys that files of the first version do not have
 
 
@@ -54,6 +56,69 @@ def test_every_missing_key_is_named(data):
         del place[path[-1]]
         with pytest.raises(ManifestInvalid, match=rf"\b{'.'.join(path)}\b"):
             Manifest.from_json(json.dumps(broken))
+
+
+def test_a_file_from_before_there_were_crops_and_objects_reads_as_one_square_and_one_object(data, onnx_writer):
+    del data["crops"], data["objects"], data["input"]["camera"]
+    assert Manifest.from_json(json.dumps(data)) == onnx_writer.manifest()
+
+
+def test_the_packaged_model_is_such_a_file():
+    from wordsight.runtime.demo import demo_model
+    from wordsight.runtime.protobuf import inspect_model
+
+    text = inspect_model(demo_model()).metadata["wordsight"]
+    assert not any(f'"{key}"' in text for key in LATER_KEYS)
+    manifest = read_manifest(demo_model())
+    assert (manifest.crops.name, manifest.crops.boxes, manifest.objects) == ("single", (), ())
+    assert manifest.input.shape == (96, 96)
+
+
+def test_crops_tiles_and_objects_make_the_round_trip(onnx_writer):
+    plain = onnx_writer.manifest()
+    manifest = onnx_writer.manifest(
+        input=replace(plain.input, fit="tiles", size=9, camera=(9, 16)),
+        crops=CropSpec(name="single", boxes=((0, 0, 9), (0, 7, 9))),
+        objects=(ObjectSpec(name="nut", guiding_normal="a nut", guiding_anomalous="a bad nut"),),
+        outputs={**plain.outputs, "s_pr_objects": ("N", 1)},
+    )
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert manifest.input.shape == (9, 16)
+
+
+NUT = {"name": "nut", "guiding_normal": "a nut", "guiding_anomalous": "a bad nut"}
+
+
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("crops.boxes[0]", {"crops": {"name": "x", "boxes": [[0, 0, 9]]}}),
+        ("crops.boxes[1]", {"crops": {"name": "x", "boxes": [[0, 0, 8], [-1, 0, 4]]}}),
+        ("crops.boxes[0]", {"crops": {"name": "x", "boxes": [[0, 0, 0]]}}),
+        ("crops.boxes[0]", {"crops": {"name": "x", "boxes": [[0, 0]]}}),
+        ("crops.name", {"crops": {"name": "", "boxes": []}}),
+        ("objects", {"objects": [NUT, NUT], "outputs.s_pr_objects": ["N", 2]}),
+        ("objects[0].guiding_normal", {"objects": [{"name": "nut", "guiding_anomalous": "a bad nut"}]}),
+        ("outputs.s_pr_objects", {"objects": [NUT], "outputs.s_pr_objects": ["N", 2]}),
+        ("outputs", {"objects": [NUT]}),
+        ("outputs.s_pr_objects", {"outputs.s_pr_objects": ["N", 1]}),
+        ("input.camera", {"input.fit": "tiles"}),
+        ("input.camera", {"input.camera": [9, 16]}),
+        ("input.camera", {"input.fit": "tiles", "input.camera": [9, 0]}),
+        ("input.camera", {"input.fit": "tiles", "input.camera": [9, 900]}),
+        ("crops.boxes", {"input.fit": "tiles", "input.camera": [9, 16]}),
+    ],
+)
+def test_what_contradicts_itself_in_crops_tiles_and_objects_is_named(data, key, changes):
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        place = data
+        for parent in parents:
+            place = place[parent]
+        place[last] = value
+    with pytest.raises(ManifestInvalid) as caught:
+        Manifest.from_json(json.dumps(data))
+    assert str(caught.value).startswith(f"manifest key {key}")
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,8 @@ def test_wrong_settings_are_refused(tiny_model):
         Model(tiny_model, batch_size=0)
     with pytest.raises(SettingError, match="auto or ort"):
         Model(tiny_model, "abacus")
+    with pytest.raises(SettingError, match=r"knows the objects 'object', got 'screw'; .*--objects"):
+        Model(tiny_model, object="screw")
 
 
 def test_a_graph_the_engine_refuses_is_one_line(tmp_path, onnx_writer):

@@ -5,7 +5,7 @@ import pytest
 
 from wordsight.runtime.errors import FrameError, SettingError
 from wordsight.runtime.fits import seen_share
-from wordsight.runtime.preprocess import fit_frame
+from wordsight.runtime.preprocess import WEIGHT_BITS, fit_frame, resampling_weights
 
 
 @pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
@@ -84,6 +84,34 @@ def test_the_frame_may_be_a_view():
 )  # fmt: skip
 def test_seen_share(height, width, fit, share):
     assert seen_share(height, width, 240, fit) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "share"),
+    [(1080, 1920, 1), (2160, 3840, 1), (27, 48, 1), (480, 640, 0.75), (640, 480, 0.75 * 9 / 16), (1080, 2160, 8 / 9)],
+)
+def test_tiles_see_all_of_their_cameras_aspect_and_the_centre_of_others(height, width, share):
+    assert seen_share(height, width, 240, "tiles", (1080, 1920)) == pytest.approx(share, abs=1e-2)
+    frame = np.zeros((height, width, 3), np.uint8)
+    assert fit_frame(frame, 24, "tiles", (1080, 1920)).shape == (24, 43, 3)
+    if share == 1:
+        assert seen_share(height, width, 240, "tiles", (1080, 1920)) == 1
+
+
+def test_a_frame_that_is_wide_enough_already_is_handed_back():
+    frame = np.zeros((24, 43, 3), np.uint8)
+    assert fit_frame(frame, 24, "tiles", (1080, 1920)) is frame
+
+
+@pytest.mark.parametrize(("length", "size"), [(137, 96), (10, 3), (3, 10)])
+def test_the_resampling_matrix_is_the_textbook_sum(length, size):
+    matrix = resampling_weights(length, size)
+    assert matrix.shape == (size, length)
+    assert (matrix == np.round(matrix)).all()
+    scale = length / size
+    for i, row in enumerate(matrix / 2**WEIGHT_BITS):
+        weights = np.array([keys((j + 0.5 - (i + 0.5) * scale) / max(1.0, scale)) for j in range(length)])
+        np.testing.assert_allclose(row, weights / weights.sum(), atol=2**-21)
 
 
 def test_wrong_input_is_refused():

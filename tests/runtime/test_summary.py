@@ -32,6 +32,8 @@ def test_of_many_sizes_the_first_two_and_the_worst_are_told():
     (short,) = unseen("crop", tally, 0)
     assert "some frames" in short
     assert unseen("pad", Tally(seen={(480, 640): 1.0}), 2) == []
+    assert "tiles for a camera of this aspect" in unseen("tiles", tally, 1)[0]
+    assert "squash, pad or tiles" in first
 
 
 @pytest.mark.parametrize("failures", [1, 2, 3, 500])

@@ -36,6 +36,18 @@ def test_agrees_with_open_clip(fit, size):
         assert mean <= 0.01, (height, width)
 
 
+@pytest.mark.parametrize(
+    ("shape", "box"),
+    [((1080, 1920), (0, 0, 1920, 1080)), ((270, 480), (0, 0, 480, 270)), ((480, 640), (0, 60, 640, 420)),
+     ((500, 300), (0, 165, 300, 334)), ((40, 33), (0, 10, 33, 29))],
+)  # fmt: skip
+def test_tiles_take_the_centre_of_the_cameras_aspect_as_pillow_resizes_it(shape, box):
+    frame = np.random.default_rng(sum(shape)).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    theirs = Image.fromarray(frame).crop(box).resize((427, 240), Image.Resampling.BICUBIC)
+    ours = fit_frame(frame, 240, "tiles", (1080, 1920))
+    assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= 1
+
+
 def test_opencv_would_not_agree():
     import cv2
 
