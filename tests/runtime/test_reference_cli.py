@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from wordsight.runtime.few_shot import s_img, s_img_map
+from wordsight.runtime.manifest_input import CropSpec
 from wordsight.runtime.model import Model
 from wordsight.runtime.reference_builder import ReferenceBuilder, frame_sha256
-from wordsight.runtime.references import ReferencesError
+from wordsight.runtime.references import Origin, ReferencesError, origin_of
 from wordsight.runtime.references_file import read_references
 
 pytest.importorskip("cv2", reason="pip install 'wordsight[runtime]'")
@@ -273,6 +274,30 @@ def test_an_interrupt_leaves_the_old_references(colours, wordsight, monkeypatch)
     assert done.lines == ["wordsight: interrupted"]
     assert path.read_bytes() == before
     assert not list(colours.glob(".wordsight-*"))
+
+
+def test_what_a_model_says_of_itself_is_what_must_agree(tmp_path, onnx_writer):
+    spec = onnx_writer.InputSpec(size=16, fit="pad", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    text = onnx_writer.manifest(input=spec, crops=CropSpec(name="two", boxes=((0, 0, 8), (8, 8, 8)))).to_json()
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b"".join(onnx_writer.model_parts(text, onnx_writer.graph(16))))
+    with Model(path) as model:
+        assert origin_of(model) == Origin(
+            encoder="test", weights="mini", encoder_sha256="a" * 64, embed_dim=3, size=16, fit="pad", camera=(),
+            crops="two", boxes=((0, 0, 8), (8, 8, 8)), model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )  # fmt: skip
+
+
+def test_reading_for_another_model_is_refused_before_the_numbers_are(colours, wordsight, onnx_writer):
+    wordsight("reference", "add", "tiny.onnx", "good", "-o", "r", cwd=colours)
+    text = onnx_writer.manifest(
+        input=onnx_writer.InputSpec(size=8, fit="squash", mean=(0,) * 3, std=(1,) * 3)
+    ).to_json()
+    (colours / "b.onnx").write_bytes(b"".join(onnx_writer.model_parts(text)))
+    whole = (colours / "r").read_bytes()
+    (colours / "r").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with Model(colours / "b.onnx") as model, pytest.raises(ReferencesError, match="fit crop, the model has squash"):
+        read_references(colours / "r", for_model=model)
 
 
 def test_batches_change_nothing(colours, tiny_model):

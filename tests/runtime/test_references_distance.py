@@ -84,6 +84,17 @@ def test_lengths_do_not_count_and_a_zero_vector_is_at_a_right_angle():
     references = np.array([[3.0, 0.0]], np.float32)
     frames = np.array([[0.001, 0.0], [-1e6, 0.0], [0.0, 0.0]], np.float32)
     np.testing.assert_allclose(nearest.embedding_distance(frames, references), [0, 1, 0.5], atol=1e-6)
+    long = np.array([[5.0, 5.0], [-2.0, 0.0]], np.float32)
+    found = nearest.embedding_distance(np.array([[0.0, 1.0]], np.float32), long)
+    assert found == pytest.approx((1 - math.sqrt(0.5)) / 2)
+
+
+def test_rounding_never_makes_a_distance_negative():
+    vectors = nearest.unit(np.random.default_rng(2).normal(size=(500, 640)))
+    assert (vectors @ vectors.T).max() > 1  # what has to be guarded against
+    found = nearest.nearest_distance(vectors, vectors)
+    assert found.min() == 0
+    assert found.max() < 1e-6
 
 
 def test_what_is_not_a_number_stays_visible():
