@@ -72,7 +72,7 @@ def build(cls: type[T], data: Any, key: str = "") -> T:
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # T is a dataclass by contract
         name = f"{key}.{field.name}" if key else field.name
         if field.name not in data:
-            if field.metadata == OPTIONAL:
+            if "optional" in field.metadata:
                 continue
             raise ManifestInvalid(f"manifest key {name} is missing")
         values[field.name] = _convert(data[field.name], hints[field.name], name)
