@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV   := .venv
 LEAN   := .venv-lean
+PEERS  := .venv-peers
 BIN    := $(VENV)/bin
 LEAN_TESTS := tests/runtime --ignore=tests/runtime/reference
 LOCK_FLAGS := --universal --generate-hashes --python-version 3.10 --no-emit-index-url --custom-compile-command "make lock" --quiet
@@ -14,7 +15,7 @@ export UV_PYTHON_DOWNLOADS = never
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint types layers lean test-lean bench packaged-demo lock format clean
+.PHONY: help env demo test lint types layers lean test-lean bench peers packaged-demo lock format clean
 
 help:  ## what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,16 +75,28 @@ bench: lean  ## the figures of the README: accuracy, text embedding, folding, fo
 	$(BIN)/wordsight bench fold
 	$(BIN)/wordsight bench footprint --env $(LEAN)
 
+# anomalib pins an older open_clip than ours: the peer has an environment of its own, with our PyTorch.
+$(PEERS)/.current: requirements-peers.lock $(VENV)/.current
+	@echo "make: bringing $(PEERS) up to date"
+	@[ -x $(PEERS)/bin/python ] || $(BIN)/uv venv --quiet --python $(BIN)/python $(PEERS)
+	@$(BIN)/uv pip sync --quiet --python $(PEERS)/bin/python --require-hashes requirements-peers.lock
+	@touch $@
+
+peers: env $(PEERS)/.current  ## WinCLIP and metrics against anomalib's own, on the same weights
+	$(BIN)/python -m wordsight.benchmarks.peers --python $(PEERS)/bin/python
+
 packaged-demo: env  ## write anew what ships for `wordsight run --demo`
 	$(BIN)/python -m wordsight.benchmarks.packaged
 
 lock: $(BIN)/uv  ## pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/uv pip compile pyproject.toml --extra runtime --extra train --extra export --extra bench --extra rtx --group dev $(LOCK_FLAGS) --upgrade -o requirements-dev.lock
 	$(BIN)/uv pip compile pyproject.toml --extra runtime --group lean $(LOCK_FLAGS) --upgrade -c requirements-dev.lock -o requirements-lean.lock
+	{ echo 'anomalib[clip]==2.7.0'; sed -n 's/ *\\$$//; /^torch\(vision\)\{0,1\}==/p' requirements-dev.lock; } \
+		| $(BIN)/uv pip compile - $(LOCK_FLAGS) --upgrade -o requirements-peers.lock
 
 format: env  ## let ruff format and mend what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## remove what make made
-	rm -rf $(VENV) $(LEAN) build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(LEAN) $(PEERS) build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -105,7 +105,7 @@ def test_the_bare_install_resolves_for_python_3_10_from_wheels_alone(platform: s
     assert not any(name.startswith("opencv") for name in names)
 
 
-@pytest.mark.parametrize("lock", ["requirements-dev.lock", "requirements-lean.lock"])
+@pytest.mark.parametrize("lock", ["requirements-dev.lock", "requirements-lean.lock", "requirements-peers.lock"])
 def test_the_locks_pin_with_hashes_and_name_no_registry(lock: str):
     text = (ROOT / lock).read_text(encoding="utf-8")
     pins = re.findall(r"^[a-z0-9-]+==\S+.*(?:\\\n\s+--hash=sha256:[0-9a-f]{64} ?)+", text, re.MULTILINE)

@@ -1,0 +1,293 @@
+"""WinCLIP and metrics beside anomalib's own, on identical weights, pictures and prompts; and the window pass in turns.
+
+anomalib pins an open_clip that is older than ours, so it lives in an environment of its own (`make peers` makes it)
+and runs in a process of its own, `peers_anomalib.py`. Weights are random: two programs must agree on any weights.
+"""
+
+import contextlib
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from wordsight.benchmarks import metrics, timing
+from wordsight.runtime.errors import MissingPart, WordsightError
+from wordsight.runtime.figures import Figure
+
+ENCODER = "ViT-B-16-plus-240"
+"""The only encoder that anomalib's WinCLIP takes."""
+OBJECT = "metal nut"
+LIMITS = {"difference.winclip.score": 1e-4, "difference.winclip.map": 1e-4, "difference.metrics": 1e-6}
+MEANING = {
+    "difference.winclip.score": "largest |image score, ours - anomalib's|; limit 1e-4",
+    "difference.winclip.map": "largest |map at 240 px, ours - anomalib's|; limit 1e-4",
+    "difference.winclip.map.bf16": "the same with windows in bf16, as they were timed",
+    "difference.winclip.map.22_templates": "control: the same with 22 templates must differ by more than the limit",
+    "spread.winclip.map": "largest less smallest value of anomalib's maps: what a difference is to be held against",
+    "difference.winclip.embeddings": "largest |unit window or patch embedding, ours - anomalib's|",
+    "difference.metrics": "largest |AUROC, AUPR, F1-max, ours - anomalib's or torchmetrics'|, with ties; limit 1e-6",
+    "ratio.vs_anomalib_winclip": "anomalib's window pass over ours in bf16, in turns; target 3",
+    "ratio.vs_anomalib_winclip.fp32": "the same with ours in fp32",
+}
+
+
+class Peer:
+    """anomalib in its own process: `ask` sends one request and waits for its reply.
+
+    Args:
+        python: the Python of the peer's environment.
+        folder: where arrays are exchanged; holds `weights.safetensors`.
+        threads: of torch in that process.
+
+    Raises:
+        MissingPart: there is no such environment.
+    """
+
+    def __init__(self, python: Path, folder: Path, threads: int) -> None:
+        if not python.is_file():
+            raise MissingPart(f"expected the peer's environment, there is no {python}", "make peers")
+        script = Path(__file__).with_name("peers_anomalib.py")
+        self.log = folder / "peer.log"
+        command = [str(python), str(script), str(folder), str(threads)]
+        with self.log.open("w") as log:  # a file: a pipe that nobody reads would fill up and stop the peer
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+
+    def ask(self, do: str, **details: str) -> dict[str, Any]:
+        """Send a request.
+
+        Raises:
+            WordsightError: the peer ended; carries its last line.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):  # it ended: no reply follows, and its log says why
+            self.process.stdin.write(json.dumps({"do": do, **details}) + "\n")
+            self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            self.close()
+            said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise WordsightError(f"the peer ended at {do!r}: {said[-1] if said else 'it said nothing'}")
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def close(self) -> None:
+        """End the process: it stops where its requests do."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def metric_cases(seed: int = 0) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Labels and scores in 0 ... 1: without ties, with many, all tied, and the two ends of an order."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation([0, 1, *rng.integers(0, 2, 198)])
+    few = rng.integers(0, 6, 200) / 8
+    return [
+        (labels, scores.astype(np.float32))
+        for scores in (rng.random(200), few, (few + labels) / 2, np.full(200, 0.5), labels * 0.5, 1 - labels * 0.5)
+    ]
+
+
+def metric_difference(rows: list[dict[str, float]], cases: list[Any]) -> float:
+    """The largest difference of our figures from a peer's, whose `rows` name them as in "anomalib.auroc"."""
+    ours = [
+        {
+            "auroc": metrics.auroc(labels, scores),
+            "aupr": metrics.aupr(labels, scores),
+            "f1_max": metrics.f1_max(labels, scores).value,
+        }
+        for labels, scores in cases
+    ]
+    differences = [
+        abs(value - mine[name.partition(".")[2]])
+        for row, mine in zip(rows, ours, strict=True)
+        for name, value in row.items()
+    ]
+    return max(differences)
+
+
+def measure(python: Path, rounds: int = 5, count: int = 2, threads: int = 1) -> tuple[list[Figure], dict[str, str]]:
+    """Compare with the peer, then time both window passes in turns.
+
+    Args:
+        python: the Python of the peer's environment.
+        rounds: of the clock.
+        count: pictures that are compared, 240 px, noise of several grains.
+        threads: of torch, on both sides.
+
+    Returns:
+        The figures, and the versions of the peer's packages.
+
+    Raises:
+        MissingPart: there is no environment of the peer.
+        WordsightError: the peer failed, or its prompts or temperature are not what ours are set to.
+    """
+    import torch
+
+    from wordsight.benchmarks.fold import random_checkpoint
+    from wordsight.export.winclip import TEMPERATURES, WinClip
+    from wordsight.export.windows import Windows
+    from wordsight.train.compositional import class_embeddings, ensemble
+    from wordsight.train.encoders import load_encoder
+
+    torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory(prefix="wordsight-peers-") as scratch, torch.inference_mode():
+        folder = Path(scratch)
+        encoder = load_encoder(random_checkpoint(ENCODER, folder))
+        Path(encoder.weights).rename(folder / "weights.safetensors")
+        pictures = _pictures(count, encoder)
+        cases = metric_cases()
+        np.savez(folder / "pictures.npz", pictures=pictures.numpy())
+        arrays: dict[str, Any] = {
+            f"{kind}_{i}": case[j] for i, case in enumerate(cases) for j, kind in enumerate(("labels", "scores"))
+        }
+        np.savez(folder / "cases.npz", **arrays)
+        peer = Peer(python, folder, threads)
+        try:
+            about = peer.ask("describe", object=OBJECT)
+            same = (about["normal"], about["anomalous"]) == ensemble(OBJECT, templates=21)
+            if not same or about["temperature"] != TEMPERATURES[1]:
+                raise WordsightError("the peer's prompts or temperature are not those of 21 templates and T = 0.07")
+            peer.ask("scores")
+            theirs = dict(np.load(folder / "peer.npz"))
+            figures = [_figure("difference.metrics", metric_difference(peer.ask("metrics")["rows"], cases), len(cases))]
+
+            visual = encoder.model.get_submodule("visual")
+            exact, halved = Windows(visual), Windows(visual, precision="bf16")
+            guiding = class_embeddings(encoder, OBJECT, templates=21, mean="raw")
+            longer = class_embeddings(encoder, OBJECT, templates=22, mean="raw")
+            outputs = exact(pictures)
+            ours = {
+                "": WinClip(exact, guiding, TEMPERATURES[1]).map(*outputs[:-1]),
+                ".bf16": WinClip(halved, guiding, TEMPERATURES[1])(pictures),
+                ".22_templates": WinClip(exact, longer, TEMPERATURES[1]).map(*outputs[:-1]),
+            }
+            score = _largest(ours[""][0].numpy(), theirs["score"])
+            figures.append(_figure("difference.winclip.score", score, count))
+            for name, (_, patches) in ours.items():
+                pixels = torch.nn.functional.interpolate(patches[:, None], size=pictures.shape[-2:], mode="bilinear")
+                figures.append(
+                    _figure(f"difference.winclip.map{name}", _largest(pixels[:, 0].numpy(), theirs["map"]), count)
+                )
+            figures.append(_figure("spread.winclip.map", float(np.ptp(theirs["map"])), count))
+            figures.append(_figure("difference.winclip.embeddings", _embeddings(exact, outputs, theirs), count))
+
+            tokens = exact.tower._embeds(pictures[:1])
+            _save_tokens(folder, encoder, pictures[:1])
+            own: list[float] = []
+            seconds = timing.interleaved(
+                {
+                    "anomalib": lambda: own.append(peer.ask("window_pass")["seconds"]),
+                    "bf16": lambda: halved.windows(tokens),
+                    "fp32": lambda: exact.windows(tokens),
+                },
+                rounds,
+            )
+            # The peer's own clock: without the pipe and without reading the file. The first round warms up.
+            figures.append(timing.ratio("ratio.vs_anomalib_winclip", own[1:], seconds["bf16"]))
+            figures.append(timing.ratio("ratio.vs_anomalib_winclip.fp32", own[1:], seconds["fp32"]))
+            figures.append(timing.median("seconds.window_pass.anomalib", own[1:]))
+            figures.append(timing.median("seconds.window_pass.bf16", seconds["bf16"]))
+            figures.append(timing.median("seconds.window_pass.fp32", seconds["fp32"]))
+        finally:
+            peer.close()
+    return figures, about["versions"]
+
+
+def failures(figures: list[Figure]) -> list[str]:
+    """What lies beyond its limit, and a control that did not differ; empty when all agree."""
+    values = {figure.name: figure.value for figure in figures if figure.value is not None}
+    found = [f"{name} is {values[name]:.2g}, limit {limit:g}" for name, limit in LIMITS.items() if values[name] > limit]
+    control = values["difference.winclip.map.22_templates"]
+    if control <= LIMITS["difference.winclip.map"]:
+        found.append(f"the control with 22 templates differs by {control:.2g} only: the comparison sees nothing")
+    return found
+
+
+def _pictures(count: int, encoder: Any) -> Any:
+    """Pictures (N, 3, S, S) float32, normalised as the encoder wants it: noise, coarser from one to the next."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    size, rows = encoder.image_size, []
+    for number in range(count):
+        grain = (5, 48, 1, 16)[number % 4]
+        cells = -(-size // grain)
+        rows.append(rng.random((cells, cells, 3)).repeat(grain, 0).repeat(grain, 1)[:size, :size])
+    pictures = (np.stack(rows) - encoder.mean) / encoder.std
+    return torch.from_numpy(pictures.transpose(0, 3, 1, 2).astype(np.float32).copy())
+
+
+def _save_tokens(folder: Path, encoder: Any, pictures: Any) -> None:
+    """The stem's tokens before the first norm, where anomalib's window pass begins (ours begins behind that norm)."""
+    import torch
+
+    visual = encoder.model.visual
+    patches = visual.conv1(pictures).flatten(2).transpose(1, 2)
+    first = visual.class_embedding.expand(len(patches), 1, -1)
+    np.savez(folder / "tokens.npz", tokens=(torch.cat([first, patches], 1) + visual.positional_embedding).numpy())
+
+
+def _embeddings(windows: Any, outputs: tuple[Any, ...], theirs: dict[str, NDArray[np.float32]]) -> float:
+    named = dict(zip(windows.output_names, outputs, strict=True))
+    differences = []
+    for name in ("windows_2", "windows_3", "patches"):
+        rows = theirs[name] / np.linalg.norm(theirs[name], axis=-1, keepdims=True)
+        differences.append(_largest(named[name].numpy(), rows))
+    return max(differences)
+
+
+def _largest(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+    if ours.shape != theirs.shape:
+        raise WordsightError(f"ours has the shape {ours.shape}, the peer's {theirs.shape}")
+    return float(np.abs(ours.astype(np.float64) - theirs).max())
+
+
+def _figure(name: str, value: float, n: int) -> Figure:
+    return Figure(name, value, n=n)
+
+
+def main(
+    python: Annotated[Path, typer.Option(help="Python of the peer's environment.")] = Path(".venv-peers/bin/python"),
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of the clock.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch, on both sides.")] = 1,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")] = None,
+) -> None:
+    """Compare WinCLIP and metrics with anomalib's; exit code 1 where they differ by more than the limits."""
+    from wordsight.benchmarks.tables import print_figures
+    from wordsight.runtime.figures import write_figures
+    from wordsight.runtime.files import check_output_file
+
+    try:
+        if json is not None:
+            check_output_file(json)
+        start = time.monotonic()
+        figures, versions = measure(python, rounds, threads=threads)
+    except WordsightError as error:
+        typer.echo(f"peers: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+    print_figures(f"{ENCODER}, random weights; {threads} threads; {time.monotonic() - start:.0f} s", figures, MEANING)
+    typer.echo(f"the peer's side: {named}")
+    if json is not None:
+        write_figures(json, "bench peers", figures)
+    found = failures(figures)
+    for line in found:
+        typer.echo(f"peers: {line}", err=True)
+    raise typer.Exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    typer.run(main)

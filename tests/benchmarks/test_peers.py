@@ -1,0 +1,94 @@
+"""The comparison's own machinery, without the peer: what it would miss, and what it says when the peer fails."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
+from wordsight.benchmarks import metrics, peers
+from wordsight.runtime.errors import MissingPart, WordsightError
+from wordsight.runtime.figures import Figure
+
+
+def test_the_cases_hold_ties_and_both_classes():
+    cases = peers.metric_cases()
+    distinct = [len(np.unique(scores)) for _, scores in cases]
+    assert min(distinct) == 1
+    assert max(distinct) == 200
+    for labels, scores in cases:
+        assert set(labels.tolist()) == {0, 1}
+        assert scores.dtype == np.float32
+        assert 0 <= scores.min() <= scores.max() <= 1  # beyond that torchmetrics would take them for logits
+
+
+def rows_of_scikit_learn(cases):
+    rows = []
+    for labels, scores in cases:
+        precision, recall, _ = precision_recall_curve(labels, scores)
+        f1 = max(2 * p * r / (p + r) if p + r else 0 for p, r in zip(precision, recall, strict=True))
+        area, mean = roc_auc_score(labels, scores), average_precision_score(labels, scores)
+        rows.append({"x.auroc": area, "x.aupr": mean, "x.f1_max": f1})
+    return rows
+
+
+def test_a_peer_that_agrees_and_one_that_is_off_in_one_figure():
+    cases = peers.metric_cases()
+    rows = rows_of_scikit_learn(cases)
+    assert peers.metric_difference(rows, cases) < 1e-12
+    rows[2]["x.aupr"] += 1e-3
+    assert peers.metric_difference(rows, cases) == pytest.approx(1e-3)
+
+
+def test_a_peer_that_breaks_ties_by_order_is_noticed():
+    cases = peers.metric_cases()
+    rows = rows_of_scikit_learn(cases)
+    labels, scores = cases[1]
+    order = np.lexsort((labels, scores))  # ties in favour of the defective
+    ranks = np.empty(len(order))
+    ranks[order] = np.arange(len(order))
+    rows[1]["x.auroc"] = metrics.auroc(labels, ranks)
+    assert peers.metric_difference(rows, cases) > 0.01
+
+
+def figures(**changes: float) -> list[Figure]:
+    values = {name: limit / 2 for name, limit in peers.LIMITS.items()}
+    values["difference.winclip.map.22_templates"] = 1e-2
+    return [Figure(name, value) for name, value in {**values, **changes}.items()]
+
+
+def test_limits_and_the_control():
+    assert peers.failures(figures()) == []
+    (over,) = peers.failures(figures(**{"difference.winclip.map": 2e-4}))
+    assert "difference.winclip.map is 0.0002, limit 0.0001" in over
+    (blind,) = peers.failures(figures(**{"difference.winclip.map.22_templates": 1e-6}))
+    assert "sees nothing" in blind
+
+
+def test_without_the_environment_it_says_what_makes_it(tmp_path: Path):
+    with pytest.raises(MissingPart, match="make peers"):
+        peers.Peer(tmp_path / "bin" / "python", tmp_path, 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script stands in for Python")
+def test_a_peer_that_dies_is_an_error_with_its_last_word(tmp_path: Path):
+    stand_in = tmp_path / "python"
+    stand_in.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('no module named anomalib')\n")
+    stand_in.chmod(0o755)
+    peer = peers.Peer(stand_in, tmp_path, 1)
+    with pytest.raises(WordsightError, match="ended at 'scores': no module named anomalib"):
+        peer.ask("scores")
+    peer.close()
+
+
+def test_the_peers_side_imports_nothing_of_ours():
+    source = Path(peers.__file__).with_name("peers_anomalib.py").read_text(encoding="utf-8")
+    assert "import wordsight" not in source
+    assert "from wordsight" not in source
+
+
+def test_shapes_that_differ_are_an_error_and_not_broadcast():
+    with pytest.raises(WordsightError, match="shape"):
+        peers._largest(np.zeros((2, 1)), np.zeros((2, 3)))
