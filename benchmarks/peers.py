@@ -4,9 +4,6 @@ anomalib pins an open_clip that is older than ours, so it lives in an environmen
 and runs in a process of its own, `peers_anomalib.py`. Weights are random: two programs must agree on any weights.
 """
 
-import contextlib
-import json
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -17,7 +14,8 @@ import typer
 from numpy.typing import NDArray
 
 from wordsight.benchmarks import metrics, timing
-from wordsight.runtime.errors import MissingPart, WordsightError
+from wordsight.benchmarks.peer_process import Peer, check_environment
+from wordsight.runtime.errors import WordsightError
 from wordsight.runtime.figures import Figure
 
 ENCODER = "ViT-B-16-plus-240"
@@ -35,58 +33,6 @@ MEANING = {
     "ratio.vs_anomalib_winclip": "anomalib's window pass over ours in bf16, in turns; target 3",
     "ratio.vs_anomalib_winclip.fp32": "the same with ours in fp32",
 }
-
-
-class Peer:
-    """anomalib in its own process: `ask` sends one request and waits for its reply.
-
-    Args:
-        python: the Python of the peer's environment.
-        folder: where arrays are exchanged; holds `weights.safetensors`.
-        threads: of torch in that process.
-
-    Raises:
-        MissingPart: there is no such environment.
-    """
-
-    def __init__(self, python: Path, folder: Path, threads: int) -> None:
-        if not python.is_file():
-            raise MissingPart(f"expected the peer's environment, there is no {python}", "make peers")
-        script = Path(__file__).with_name("peers_anomalib.py")
-        self.log = folder / "peer.log"
-        command = [str(python), str(script), str(folder), str(threads)]
-        with self.log.open("w") as log:  # a file: a pipe that nobody reads would fill up and stop the peer
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-            )
-
-    def ask(self, do: str, **details: str) -> dict[str, Any]:
-        """Send a request.
-
-        Raises:
-            WordsightError: the peer ended; carries its last line.
-        """
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # it ended: no reply follows, and its log says why
-            self.process.stdin.write(json.dumps({"do": do, **details}) + "\n")
-            self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            self.close()
-            said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise WordsightError(f"the peer ended at {do!r}: {said[-1] if said else 'it said nothing'}")
-        reply: dict[str, Any] = json.loads(line)
-        return reply
-
-    def close(self) -> None:
-        """End the process: it stops where its requests do."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
 
 
 def metric_cases(seed: int = 0) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
@@ -142,6 +88,7 @@ def measure(python: Path, rounds: int = 5, count: int = 2, threads: int = 1) -> 
     from wordsight.train.compositional import class_embeddings, ensemble
     from wordsight.train.encoders import load_encoder
 
+    check_environment(python)  # before weights are drawn: that takes a while
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(prefix="wordsight-peers-") as scratch, torch.inference_mode():
         folder = Path(scratch)

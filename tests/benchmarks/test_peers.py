@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from wordsight.benchmarks import metrics, peers
+from wordsight.benchmarks.peer_process import Peer
 from wordsight.runtime.errors import MissingPart, WordsightError
 from wordsight.runtime.figures import Figure
 
@@ -69,7 +70,7 @@ def test_limits_and_the_control():
 
 def test_without_the_environment_it_says_what_makes_it(tmp_path: Path):
     with pytest.raises(MissingPart, match="make peers"):
-        peers.Peer(tmp_path / "bin" / "python", tmp_path, 1)
+        Peer(tmp_path / "bin" / "python", tmp_path, 1)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a script stands in for Python")
@@ -77,7 +78,7 @@ def test_a_peer_that_dies_is_an_error_with_its_last_word(tmp_path: Path):
     stand_in = tmp_path / "python"
     stand_in.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('no module named anomalib')\n")
     stand_in.chmod(0o755)
-    peer = peers.Peer(stand_in, tmp_path, 1)
+    peer = Peer(stand_in, tmp_path, 1)
     with pytest.raises(WordsightError, match="ended at 'scores': no module named anomalib"):
         peer.ask("scores")
     peer.close()
