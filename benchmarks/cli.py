@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wordsight.benchmarks.crops_cli import crops
 from wordsight.benchmarks.paper.cli import paper
 from wordsight.benchmarks.results_cli import results
 
@@ -19,6 +20,7 @@ Example: wordsight bench accuracy --model model.onnx --json figures.json
 app = typer.Typer(help=_HELP, no_args_is_help=True)
 app.command()(paper)
 app.command()(results)
+app.command()(crops)
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON as well.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; what is compared runs in turns.")]

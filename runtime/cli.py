@@ -22,7 +22,15 @@ from wordsight.runtime.urls import scrubbed
 __all__ = ["doctor", "info", "main", "run"]
 
 GROUP = "wordsight.commands"
-_ORDER = ("train", "export", "run", "info", "doctor", "bench")  # as one would meet them; others follow by name
+_ORDER = (
+    "train",
+    "export",
+    "run",
+    "reference",
+    "info",
+    "doctor",
+    "bench",
+)  # as one would meet them; others follow by name
 
 # Third-party modules and the extra that brings each; anything else that is missing is a mistake of ours.
 _EXTRAS = {
