@@ -62,6 +62,9 @@ def export(
     patches: Annotated[
         bool, typer.Option("--patches", help="Add the output patches, the encoder's grid in the shared space.")
     ] = False,
+    winclip: Annotated[
+        bool, typer.Option("--winclip", help="Add WinCLIP's score and map, and the windows for few-shot; needs a ViT.")
+    ] = False,
     precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
     weights: Annotated[
         tuple[float, float],
@@ -113,6 +116,7 @@ def export(
                 crops=crops,
                 objects=() if objects is None else objects.split(","),
                 patches_output=patches,
+                winclip=winclip,
                 precision=precision,
                 seeds_output=seeds_output,
                 w_pr=weights[0],

@@ -14,9 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from wordsight.export.attention import with_plain_attention
+from wordsight.export.errors import ExportError
 from wordsight.export.fold import fold_heads
 from wordsight.export.patches import WithPatches
 from wordsight.export.views import CutViews
+from wordsight.export.winclip import WindowMap
+from wordsight.export.windows import Windows
 
 if TYPE_CHECKING:
     from wordsight.export.crops import Layout
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
 INPUT_NAME = "frames"
 TEMPERATURE = 0.01
 """T of the prompt-guided softmax, as CLIP was trained (a logit scale of 100)."""
+
+
+WINCLIP_OUTPUTS = ("s_winclip", "winclip_map", "windows_2", "windows_3", "patches")
+"""WinCLIP's score (N,), its map (N, h, w), and what few-shot scores compare: windows (N, W, D), patches (N, P, C)."""
 
 
 class FusedDetector(nn.Module):
@@ -46,10 +53,11 @@ class FusedDetector(nn.Module):
         layout: the squares to cut, whose scores are averaged; None for the frame as it comes, (S, S).
         objects: (O, 2, D) float, guiding prompts of further objects, or None: the output ``s_pr_objects``.
         patches_output: whether the encoder's patch tokens are an output too.
+        winclip: (2, D) float, WinCLIP's guiding embeddings, or None: the outputs of `WINCLIP_OUTPUTS`.
 
     Raises:
         ValueError: the guiding prompts or the heads do not fit the encoder.
-        ExportError: patches of a tower that has none.
+        ExportError: patches or windows of a tower that has none, or windows of several squares.
     """
 
     scale: Tensor
@@ -70,6 +78,7 @@ class FusedDetector(nn.Module):
         layout: Layout | None = None,
         objects: Tensor | None = None,
         patches_output: bool = False,
+        winclip: Tensor | None = None,
     ) -> None:
         super().__init__()
         if tuple(guiding.shape) != (2, encoder.embed_dim):
@@ -77,7 +86,13 @@ class FusedDetector(nn.Module):
         if objects is not None and tuple(objects.shape[1:]) != (2, encoder.embed_dim):
             raise ValueError(f"expected objects (O, 2, {encoder.embed_dim}), got {tuple(objects.shape)}")
         tower = with_plain_attention(encoder.model.get_submodule("visual"))
-        self.tower = WithPatches(tower) if patches_output else tower
+        self.window_map: WindowMap | None = None
+        if winclip is not None:
+            windows = Windows(encoder.model.get_submodule("visual"))
+            self.tower: nn.Module = windows
+            self.window_map = WindowMap(winclip, windows.grid, temperature=temperature)
+        else:
+            self.tower = WithPatches(tower) if patches_output else tower
         self.head = fold_heads(heads)
         if self.head.embed_dim != encoder.embed_dim:
             raise ValueError(f"expected heads for embeddings of width {encoder.embed_dim}, got {self.head.embed_dim}")
@@ -89,6 +104,8 @@ class FusedDetector(nn.Module):
         self.whole = [0] if layout is None else list(layout.whole)
         uncut = self.boxes == ((0, 0, size),)
         self.views = nn.Identity() if uncut else CutViews(self.boxes, size)
+        if winclip is not None and (patches_output or not uncut):
+            raise ExportError("WinCLIP's outputs are of the single crop and bring patches of their own")
 
         # (x / 255 - mean) / std as one product and one sum. It is not folded into the first convolution: where that
         # one pads, the zeros at the border would have to be folded too.
@@ -111,7 +128,8 @@ class FusedDetector(nn.Module):
             "s_pr_objects": self.num_objects > 0,
             "patches": self.patches_output,
         }
-        return ("score", "s_pr", "s_fnn", "embedding", *(name for name, asked in optional.items() if asked))
+        asked = [name for name, wanted in optional.items() if wanted]
+        return ("score", "s_pr", "s_fnn", "embedding", *asked, *(WINCLIP_OUTPUTS if self.window_map else ()))
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Score frames: uint8 BGR (N, H, W, 3), already resized, to the outputs named by ``output_names``.
@@ -124,9 +142,10 @@ class FusedDetector(nn.Module):
         x = frames.to(torch.float32)  # at once: TensorRT takes uint8 as a network input and nowhere else
         x = self.views(x.permute(0, 3, 1, 2).flip(1))  # (V * N, 3, S, S), RGB
         features = self.tower(x * self.scale + self.shift)
-        tokens = None
+        tokens, rest = None, []
         if isinstance(features, tuple):  # towers that also return their tokens
-            features, tokens = features
+            features, *rest = features
+            tokens = rest[-1]
         unit = _unit(features)  # (V * N, D)
 
         s_pr = self._mean(torch.sigmoid(unit @ self.direction))
@@ -141,6 +160,9 @@ class FusedDetector(nn.Module):
         if self.patches_output and tokens is not None:
             parts = [self._by_view(_unit(tokens))[view] for view in self.whole]
             outputs.append(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))  # (N, P, D)
+        if self.window_map is not None:
+            windows = rest[:-1]
+            outputs += [*self.window_map(unit, *windows), *windows, rest[-1]]
         return tuple(outputs)
 
     def _by_view(self, x: Tensor) -> Tensor:

@@ -54,6 +54,7 @@ def export_model(
     crops: str = "single",
     objects: Sequence[str] = (),
     patches_output: bool = False,
+    winclip: bool = False,
     precision: str = "fp32",
     seeds_output: bool = False,
     w_pr: float = 1.0,
@@ -74,6 +75,7 @@ def export_model(
         crops: name of the crop set whose squares are scored; see `wordsight.export.crops`.
         objects: names of further objects, each with a column of the output ``s_pr_objects`` (N, O).
         patches_output: add the output ``patches`` (N, P, D).
+        winclip: add WinCLIP's score, map, windows and patches, by its prompt ensemble for the head's object.
         precision: "fp32".
         seeds_output: add the output ``s_fnn_seeds`` (N, K).
         w_pr: weight of s_pr in the score, 0 or more.
@@ -96,12 +98,15 @@ def export_model(
         TrainingError: the head file or the encoder cannot be loaded.
     """
     _check_settings(fit, camera, precision, w_pr, w_fnn, opset)
+    if winclip and (patches_output or camera or crops != "single"):
+        raise SettingError("--winclip goes with --crops single, without --fit tiles and --patches (it brings patches)")
     crop_set = parse_crops(crops)
     target = check_output_file(out_path)
     if target.exists() and Path(head_path).exists() and target.samefile(head_path):
         raise OutputError(f"{target} is the head itself; give the model another name")
 
     from wordsight.train.checkpoint import load_heads
+    from wordsight.train.compositional import class_embeddings
 
     head_file = load_heads(Path(head_path))
     pairs = object_pairs(head_file.settings.pair, objects)
@@ -110,6 +115,7 @@ def export_model(
     layout = lay_out(crop_set, encoder.image_size, camera)
     guiding = _embed_guiding(encoder, [head_file.settings.pair])[0]
     guiding_objects = _embed_guiding(encoder, pairs) if pairs else None
+    guiding_winclip = class_embeddings(encoder, head_file.settings.pair.object) if winclip else None
     score = ScoreSpec(w_pr=w_pr, w_fnn=w_fnn, temperature=TEMPERATURE)
 
     on_step("writing the graph")
@@ -124,6 +130,7 @@ def export_model(
         layout=layout,
         objects=guiding_objects,
         patches_output=patches_output,
+        winclip=guiding_winclip,
     ).to(next(encoder.model.parameters()).device)
     model = build_graph(detector, opset=opset)
 
@@ -140,6 +147,7 @@ def export_model(
         layout=layout,
         objects=guiding_objects,
         patches=patches_output,
+        winclip=guiding_winclip,
     )
     tolerance = TOLERANCES[precision]
     try:

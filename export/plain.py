@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wordsight.export.fused import TEMPERATURE
+from wordsight.export.plain_winclip import winclip_outputs
 
 if TYPE_CHECKING:
     from wordsight.export.crops import Layout
@@ -40,6 +41,7 @@ def reference_outputs(
     layout: Layout | None = None,
     objects: Tensor | None = None,
     patches: bool = False,
+    winclip: Tensor | None = None,
 ) -> Outputs:
     """Every output of the graph by the plain way (sections 3.1 and 3.3), in float32.
 
@@ -56,6 +58,7 @@ def reference_outputs(
         layout: the squares whose scores are averaged; None for the whole frame.
         objects: (O, 2, D) guiding prompts of further objects.
         patches: whether patches are wanted.
+        winclip: (2, D) guiding embeddings of WinCLIP, whose outputs are wanted too; of one uncut square.
 
     Returns:
         score, s_pr, s_fnn (N,), embedding (N, D), s_fnn_seeds (N, K), and where asked for s_pr_objects (N, O) and
@@ -65,13 +68,16 @@ def reference_outputs(
     boxes = ((0, 0, size),) if layout is None else layout.boxes
     whole = (0,) if layout is None else layout.whole
     views = [
-        _one_view(encoder, heads, guiding, _cut(frames, box, size), temperature, objects, patches) for box in boxes
+        _one_view(encoder, heads, guiding, _cut(frames, box, size), temperature, objects, patches, winclip)
+        for box in boxes
     ]
     outputs = {
         name: torch.stack([view[name] for view in views]).mean(dim=0)
         for name in views[0]
         if name not in ("embedding", "patches")
     }
+    if winclip is not None:
+        outputs["patches"] = views[0]["patches"]
     outputs["score"] = w_pr * outputs["s_pr"] + w_fnn * outputs["s_fnn"]
     outputs["embedding"] = F.normalize(torch.stack([views[index]["embedding"] for index in whole]).sum(dim=0), dim=-1)
     if patches:
@@ -99,6 +105,7 @@ def _one_view(
     temperature: float,
     objects: Tensor | None,
     patches: bool,
+    winclip: Tensor | None,
 ) -> dict[str, Tensor]:
     """What one square of each frame gives, uint8 BGR (N, S, S, 3)."""
     device = next(encoder.model.parameters()).device
@@ -115,6 +122,8 @@ def _one_view(
             found["s_pr_objects"] = torch.stack(columns, dim=1)  # (N, O)
         if patches:
             found["patches"] = F.normalize(_patches(encoder, images), dim=-1)
+        if winclip is not None:
+            found |= winclip_outputs(cast(Any, encoder.model).visual, images, winclip, temperature)
         seeds = torch.stack([torch.sigmoid(head.to(device).eval()(unit)) for head in heads], dim=1)  # (N, K)
     return {**found, "s_fnn": seeds.mean(dim=1), "s_fnn_seeds": seeds}
 

@@ -11,12 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wordsight.export.errors import ExportError
-from wordsight.export.fused import TEMPERATURE
 from wordsight.export.windows import Windows, window_places
 
 __all__ = ["TEMPERATURES", "WinClip", "WindowMap", "cover"]
 
-TEMPERATURES = (TEMPERATURE, 0.07)
+TEMPERATURES = (0.01, 0.07)
 """T of the softmax over two classes: 0.01 as in the paper, 0.07 as in anomalib and zqhang's WinCLIP."""
 
 _LEAST_LOGIT = -80.0
@@ -60,7 +59,7 @@ class WindowMap(nn.Module):
         guiding: Tensor,
         grid: tuple[int, int],
         scales: tuple[int, ...] = (2, 3),
-        temperature: float = TEMPERATURE,
+        temperature: float = TEMPERATURES[0],
     ) -> None:
         super().__init__()
         if guiding.ndim != 2 or guiding.shape[0] != 2:
@@ -106,7 +105,7 @@ class WinClip(nn.Module):
         ExportError: guiding embeddings of another width, or a temperature that is not positive.
     """
 
-    def __init__(self, windows: Windows, guiding: Tensor, temperature: float = TEMPERATURE) -> None:
+    def __init__(self, windows: Windows, guiding: Tensor, temperature: float = TEMPERATURES[0]) -> None:
         super().__init__()
         width = int(windows.tower.output_dim)
         if guiding.shape[-1] != width:

@@ -39,11 +39,15 @@ class Scores:
     """(N, O), the prompt-guided score of each object in the manifest's `objects`, where the file gives them."""
     patches: Floats | None = None
     """(N, P, D) unit vectors, the encoder's grid in the shared space, row by row, where the file gives them; of the
-    full view, or of each tile's full view in turn."""
+    full view, or of each tile's full view in turn. Of a file with WinCLIP's outputs (N, P, C), before projection."""
     windows_2: Floats | None = None
     """(N, 196, D) for a 15 x 15 grid: WinCLIP's windows of 2 x 2 patches, where the file gives them."""
     windows_3: Floats | None = None
     """(N, 169, D) for a 15 x 15 grid: windows of 3 x 3 patches, where the file gives them."""
+    s_winclip: Floats | None = None
+    """(N,), 0 to 1: WinCLIP's zero-shot score by its prompt ensemble, where the file gives it."""
+    winclip_map: Floats | None = None
+    """(N, h, w), 0 to 1: WinCLIP's zero-shot map, a value a patch, where the file gives it."""
 
     def __len__(self) -> int:
         return len(self.score)

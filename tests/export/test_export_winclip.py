@@ -1,0 +1,88 @@
+"""`wordsight export --winclip` on a vision transformer with random weights: one file, through the runtime."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from wordsight.benchmarks.fold import random_checkpoint
+from wordsight.export.errors import ExportError
+from wordsight.export.fused import WINCLIP_OUTPUTS
+from wordsight.export.onnx import export_model
+from wordsight.runtime import Model
+from wordsight.runtime.errors import SettingError
+from wordsight.runtime.few_shot import s_img, s_img_map, winclip_sum
+from wordsight.runtime.reference_builder import ReferenceBuilder
+from wordsight.train.checkpoint import save_heads
+from wordsight.train.compositional import ensemble
+from wordsight.train.encoders import load_encoder
+from wordsight.train.fit import Settings, train_heads
+
+SMALL = "ViT-S-32-alt"  # 224 px, a grid of 7 x 7
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("winclip")
+    encoder = load_encoder(random_checkpoint(SMALL, folder))
+    settings = Settings(num_pairs=40)
+    save_heads(folder / "head.safetensors", train_heads(encoder, settings, [0], progress=False), settings, [0], encoder)
+    return folder / "head.safetensors", encoder
+
+
+@pytest.fixture(scope="module")
+def model(head):
+    path = head[0].with_name("model.onnx")
+    report = export_model(head[0], path, winclip=True)
+    assert report.status == "passed"
+    assert set(WINCLIP_OUTPUTS) <= report.max.keys()
+    with Model(path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return list(np.random.default_rng(3).integers(0, 256, (3, 224, 224, 3), np.uint8))
+
+
+def test_the_files_score_is_open_clips_own_with_the_prompt_ensemble(model, head, frames):
+    encoder = head[1]
+    with torch.inference_mode():
+        texts = [encoder.model.encode_text(encoder.tokenize(prompts)).mean(0) for prompts in ensemble("object")]
+        rgb = torch.from_numpy(np.stack(frames)[..., ::-1].copy()).permute(0, 3, 1, 2) / 255
+        mean, std = (torch.tensor(values)[:, None, None] for values in (encoder.mean, encoder.std))
+        images = F.normalize(encoder.model.encode_image((rgb - mean) / std), dim=-1)
+        expected = torch.softmax(100 * images @ F.normalize(torch.stack(texts), dim=-1).T, dim=-1)[:, 1]
+    scores = model.score(frames)
+    np.testing.assert_allclose(scores.s_winclip, expected.numpy(), atol=1e-5)
+    assert scores.winclip_map.shape == (3, 7, 7)
+    assert scores.windows_2.shape == (3, 36, encoder.embed_dim)
+    assert scores.windows_3.shape == (3, 25, encoder.embed_dim)
+
+
+def test_references_of_the_same_file_give_winclips_few_shot_score(model, frames):
+    builder = ReferenceBuilder(model)
+    builder.add(frames[0], "good.png")
+    references = builder.finish()
+    scores = model.score(frames)
+    association = s_img(scores, references, "association")
+    assert association[0] == pytest.approx(0, abs=1e-5)  # the reference itself
+    assert association[1:].min() > 1e-3
+    np.testing.assert_allclose(association, s_img_map(scores, references).reshape(3, -1).max(1))
+    expected = (scores.s_winclip + association) / 2
+    np.testing.assert_allclose(winclip_sum(scores.s_winclip, association), expected)
+
+
+def test_a_convolutional_encoder_is_refused(tmp_path):
+    encoder = load_encoder("mini")
+    settings = Settings(num_pairs=40)
+    save_heads(tmp_path / "h.safetensors", train_heads(encoder, settings, [0], progress=False), settings, [0], encoder)
+    with pytest.raises(ExportError, match="windows"):
+        export_model(tmp_path / "h.safetensors", tmp_path / "m.onnx", winclip=True)
+    assert not (tmp_path / "m.onnx").exists()
+
+
+@pytest.mark.parametrize("options", [{"crops": "full+2x2@0.7"}, {"patches_output": True}])
+def test_what_does_not_go_with_winclip(head, tmp_path, options):
+    with pytest.raises(SettingError, match="--winclip"):
+        export_model(head[0], tmp_path / "m.onnx", winclip=True, **options)
