@@ -47,6 +47,7 @@ def exported(
         SettingError: the folder holds heads of other settings or another encoder.
     """
     from wordsight.export.onnx import export_model
+    from wordsight.export.windows import has_windows
     from wordsight.runtime.errors import SettingError
     from wordsight.runtime.manifest import read_manifest
     from wordsight.train.checkpoint import load_heads, save_heads
@@ -65,5 +66,7 @@ def exported(
         manifest = read_manifest(path)
         if manifest.head.sha256 == heads.sha256 and [o.name for o in manifest.objects] == list(objects):
             return path
-    export_model(head_path, path, encoder_spec=encoder_spec, crops=crops, objects=objects, seeds_output=True)
+    windows = crops == "single" and has_windows(load_encoder(encoder_spec).model.get_submodule("visual"))
+    export_model(head_path, path, encoder_spec=encoder_spec, crops=crops, objects=objects, seeds_output=True,
+                 winclip=windows)  # fmt: skip
     return path

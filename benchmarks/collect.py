@@ -43,15 +43,22 @@ def collect(model: "Model", dataset: Dataset, keep: Path) -> Outputs:
     words = object_words(dataset)
     test = _scores(model, dataset.test, f"{dataset.name[:20]}", words)
     good = _scores(model, dataset.fit, "good pictures", [])
-    known = np.zeros(0)
-    if words:
-        columns = [words.index(sample.noun) if sample.noun else 0 for sample in dataset.test]
-        known = test["s_pr_objects"][np.arange(len(columns)), columns]
+
+    def own(name: str) -> np.ndarray:
+        """Each picture's own object's column (N,); nothing without names or without that output."""
+        if not words or name not in test:
+            return np.zeros(0)
+        listed = [known.name for known in model.manifest.objects]
+        columns = [listed.index(sample.noun or words[0]) for sample in dataset.test]
+        return np.asarray(test[name][np.arange(len(columns)), columns], np.float64)
+
     outputs = Outputs(
         labels=np.array([sample.label for sample in dataset.test], np.int64),
         groups=np.array([sample.noun for sample in dataset.test], np.str_),
         s_pr=test["s_pr"].astype(np.float64),
-        s_pr_known=known.astype(np.float64),
+        s_pr_known=own("s_pr_objects"),
+        s_winclip=test.get("s_winclip", np.zeros(0)).astype(np.float64),
+        s_winclip_known=own("s_winclip_objects"),
         s_fnn_seeds=test["s_fnn_seeds"].astype(np.float64),
         embedding=test["embedding"],
         good_embedding=good["embedding"],
@@ -75,7 +82,8 @@ def _load(path: Path, identity: str) -> Outputs | None:
 
 
 def _scores(model: "Model", samples: Sequence[Sample], title: str, words: list[str]) -> dict[str, np.ndarray]:
-    names = [*_NAMES, "s_pr_objects"] if words else list(_NAMES)
+    names = [*_NAMES, *(["s_pr_objects"] if words else [])]
+    names += [name for name in ("s_winclip", "s_winclip_objects") if name in model.manifest.outputs]
     parts: list[Scores] = []
     with progress.bar(title, len(samples)) as tick:
         for start in range(0, len(samples), _CHUNK):

@@ -15,6 +15,9 @@ from wordsight.runtime.errors import WordsightError
 Floats = NDArray[np.float64]
 
 
+NEEDS_VIT = "windows need a ViT of one view: this file has none"
+
+
 class CannotFill(WordsightError):
     """A cell that this encoder, file or set cannot fill; the message is what the cell says instead."""
 
@@ -33,6 +36,10 @@ class Outputs:
     """(N,), for the object's own name; (0,) where that is not known."""
     s_fnn_seeds: Floats
     """(N, K)."""
+    s_winclip: Floats
+    """(N,), WinCLIP's for the object "object"; (0,) where the file has no windows."""
+    s_winclip_known: Floats
+    """(N,), for the object's own name; (0,) where that is not known either."""
     embedding: NDArray[np.float32]
     """(N, D), unit length."""
     good_embedding: NDArray[np.float32]
@@ -45,6 +52,14 @@ class Outputs:
         if not len(self.s_pr_known):
             raise CannotFill("what the pictures show has no name in this set")
         return self.s_pr_known
+
+    def winclip(self, *, known: bool) -> Floats:
+        """WinCLIP's zero-shot score. Raises CannotFill where the file or the set cannot give it."""
+        if not len(self.s_winclip):
+            raise CannotFill(NEEDS_VIT)
+        if known:
+            self.known()
+        return self.s_winclip_known if known else self.s_winclip
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -95,14 +110,11 @@ def _few_shot(shots: int, *, alone: bool) -> Callable[[Outputs], Floats]:
     return scores
 
 
-def _cannot(reason: str) -> Callable[[Outputs], Floats]:
-    def scores(outputs: Outputs) -> Floats:
-        raise CannotFill(reason)
-
-    return scores
+def _association(outputs: Outputs) -> Floats:
+    outputs.winclip(known=False)
+    raise CannotFill("windows of whole sets are not kept; `wordsight.runtime.few_shot` scores them frame by frame")
 
 
-_NEEDS_VIT = "windows need a ViT: this encoder is convolutional"
 UNKNOWN, KNOWN = "0-shot unknown object", "0-shot known object"
 
 METHODS = (
@@ -111,12 +123,13 @@ METHODS = (
     Method(UNKNOWN, "CLIP + FNN", lambda o: o.s_pr + o.s_fnn_seeds.T),
     Method(KNOWN, "CLIP (s_pr)", lambda o: o.known()[None]),
     Method(KNOWN, "CLIP + FNN", lambda o: o.known() + o.s_fnn_seeds.T),
-    Method(KNOWN, "WinCLIP", _cannot(_NEEDS_VIT), multi_crop=False),
+    Method(UNKNOWN, "WinCLIP", lambda o: o.winclip(known=False)[None], multi_crop=False),
+    Method(KNOWN, "WinCLIP", lambda o: o.winclip(known=True)[None], multi_crop=False),
     *(
         Method(f"{shots}-shot", name, _few_shot(shots, alone=alone), multi_crop=False)
         for shots in (1, 2, 4)
         for name, alone in (("s_img, embedding", True), ("CLIP + FNN + s_img", False))
     ),
-    Method("1-shot", "s_img, association; WinCLIP+", _cannot(_NEEDS_VIT), multi_crop=False),
+    Method("1-shot", "s_img, association; WinCLIP+", _association, multi_crop=False),
 )
 """Every row of the results, in order."""

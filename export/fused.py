@@ -53,7 +53,8 @@ class FusedDetector(nn.Module):
         layout: the squares to cut, whose scores are averaged; None for the frame as it comes, (S, S).
         objects: (O, 2, D) float, guiding prompts of further objects, or None: the output ``s_pr_objects``.
         patches_output: whether the encoder's patch tokens are an output too.
-        winclip: (2, D) float, WinCLIP's guiding embeddings, or None: the outputs of `WINCLIP_OUTPUTS`.
+        winclip: (1 + O, 2, D) float, WinCLIP's guiding embeddings of the default object and of further ones, or None:
+            the outputs of `WINCLIP_OUTPUTS`, and with objects ``s_winclip_objects``.
 
     Raises:
         ValueError: the guiding prompts or the heads do not fit the encoder.
@@ -64,6 +65,7 @@ class FusedDetector(nn.Module):
     shift: Tensor
     direction: Tensor
     directions: Tensor
+    winclip_directions: Tensor
 
     def __init__(
         self,
@@ -90,7 +92,10 @@ class FusedDetector(nn.Module):
         if winclip is not None:
             windows = Windows(encoder.model.get_submodule("visual"))
             self.tower: nn.Module = windows
-            self.window_map = WindowMap(winclip, windows.grid, temperature=temperature)
+            self.window_map = WindowMap(winclip[0], windows.grid, temperature=temperature)
+            if objects is not None:
+                columns = torch.stack([_direction(pair, temperature) for pair in winclip[1:]], dim=1)
+                self.register_buffer("winclip_directions", columns, persistent=False)  # (D, O)
         else:
             self.tower = WithPatches(tower) if patches_output else tower
         self.head = fold_heads(heads)
@@ -129,7 +134,9 @@ class FusedDetector(nn.Module):
             "patches": self.patches_output,
         }
         asked = [name for name, wanted in optional.items() if wanted]
-        return ("score", "s_pr", "s_fnn", "embedding", *asked, *(WINCLIP_OUTPUTS if self.window_map else ()))
+        if self.window_map is not None:
+            asked += [*WINCLIP_OUTPUTS, *(["s_winclip_objects"] if self.num_objects else [])]
+        return ("score", "s_pr", "s_fnn", "embedding", *asked)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Score frames: uint8 BGR (N, H, W, 3), already resized, to the outputs named by ``output_names``.
@@ -163,6 +170,8 @@ class FusedDetector(nn.Module):
         if self.window_map is not None:
             windows = rest[:-1]
             outputs += [*self.window_map(unit, *windows), *windows, rest[-1]]
+            if self.num_objects:
+                outputs.append(torch.sigmoid(unit @ self.winclip_directions))  # (N, O)
         return tuple(outputs)
 
     def _by_view(self, x: Tensor) -> Tensor:

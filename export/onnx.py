@@ -115,7 +115,8 @@ def export_model(
     layout = lay_out(crop_set, encoder.image_size, camera)
     guiding = _embed_guiding(encoder, [head_file.settings.pair])[0]
     guiding_objects = _embed_guiding(encoder, pairs) if pairs else None
-    guiding_winclip = class_embeddings(encoder, head_file.settings.pair.object) if winclip else None
+    named = [head_file.settings.pair, *pairs]
+    guiding_winclip = torch.stack([class_embeddings(encoder, pair.object) for pair in named]) if winclip else None
     score = ScoreSpec(w_pr=w_pr, w_fnn=w_fnn, temperature=TEMPERATURE)
 
     on_step("writing the graph")

@@ -58,7 +58,7 @@ def reference_outputs(
         layout: the squares whose scores are averaged; None for the whole frame.
         objects: (O, 2, D) guiding prompts of further objects.
         patches: whether patches are wanted.
-        winclip: (2, D) guiding embeddings of WinCLIP, whose outputs are wanted too; of one uncut square.
+        winclip: (1 + O, 2, D) guiding embeddings of WinCLIP, whose outputs are wanted too; of one uncut square.
 
     Returns:
         score, s_pr, s_fnn (N,), embedding (N, D), s_fnn_seeds (N, K), and where asked for s_pr_objects (N, O) and
@@ -123,7 +123,10 @@ def _one_view(
         if patches:
             found["patches"] = F.normalize(_patches(encoder, images), dim=-1)
         if winclip is not None:
-            found |= winclip_outputs(cast(Any, encoder.model).visual, images, winclip, temperature)
+            found |= winclip_outputs(cast(Any, encoder.model).visual, images, winclip[0], temperature)
+            if objects is not None:
+                columns = [_prompt_guided(unit, pair, temperature) for pair in winclip[1:]]
+                found["s_winclip_objects"] = torch.stack(columns, dim=1)  # (N, O)
         seeds = torch.stack([torch.sigmoid(head.to(device).eval()(unit)) for head in heads], dim=1)  # (N, K)
     return {**found, "s_fnn": seeds.mean(dim=1), "s_fnn_seeds": seeds}
 

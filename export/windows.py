@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from wordsight.export.attention import PlainAttention, with_plain_attention
 from wordsight.export.errors import ExportError
 
-__all__ = ["PRECISIONS", "SCALES", "Windows", "window_places"]
+__all__ = ["PRECISIONS", "SCALES", "Windows", "has_windows", "window_places"]
 
 SCALES = (2, 3)
 """Patches a side of the windows."""
@@ -159,6 +159,15 @@ def _class_token(block: Any, x: Tensor) -> Tensor:
     keys = block.ln_1(x)
     y = first + block.ls_1(block.attention(keys[:, :1], keys, keys))
     return cast(Tensor, (y + block.ls_2(block.mlp(block.ln_2(y))))[:, 0])
+
+
+def has_windows(tower: nn.Module) -> bool:
+    """Whether an image tower can be a `Windows`."""
+    try:
+        _check_tower(tower)
+    except ExportError:
+        return False
+    return True
 
 
 def _check_tower(tower: nn.Module) -> None:

@@ -181,6 +181,7 @@ class Manifest:
         require(len(names) == len(set(names)) and "" not in names, "objects", "a name of its own for each", names)
         require(not names or "s_pr_objects" in self.outputs, "outputs", "an output s_pr_objects", list(self.outputs))
         self._require_width("s_pr_objects", len(names))
+        self._require_width("s_winclip_objects", len(names))
         for name, shape in self.outputs.items():
             good = shape[:1] == ("N",) and all(isinstance(axis, str) or axis >= 1 for axis in shape)
             require(good, f"outputs.{name}", "a shape that begins with N", list(shape))

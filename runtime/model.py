@@ -46,6 +46,8 @@ class Scores:
     """(N, 169, D) for a 15 x 15 grid: windows of 3 x 3 patches, where the file gives them."""
     s_winclip: Floats | None = None
     """(N,), 0 to 1: WinCLIP's zero-shot score by its prompt ensemble, where the file gives it."""
+    s_winclip_objects: Floats | None = None
+    """(N, O), the same for each object in the manifest's `objects`, where the file gives it."""
     winclip_map: Floats | None = None
     """(N, h, w), 0 to 1: WinCLIP's zero-shot map, a value a patch, where the file gives it."""
 

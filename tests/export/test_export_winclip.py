@@ -33,7 +33,7 @@ def head(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(head):
     path = head[0].with_name("model.onnx")
-    report = export_model(head[0], path, winclip=True)
+    report = export_model(head[0], path, winclip=True, objects=["screw"])
     assert report.status == "passed"
     assert set(WINCLIP_OUTPUTS) <= report.max.keys()
     with Model(path) as opened:
@@ -55,6 +55,10 @@ def test_the_files_score_is_open_clips_own_with_the_prompt_ensemble(model, head,
         expected = torch.softmax(100 * images @ F.normalize(torch.stack(texts), dim=-1).T, dim=-1)[:, 1]
     scores = model.score(frames)
     np.testing.assert_allclose(scores.s_winclip, expected.numpy(), atol=1e-5)
+    with torch.inference_mode():
+        texts = [encoder.model.encode_text(encoder.tokenize(prompts)).mean(0) for prompts in ensemble("screw")]
+        screws = torch.softmax(100 * images @ F.normalize(torch.stack(texts), dim=-1).T, dim=-1)[:, 1]
+    np.testing.assert_allclose(scores.s_winclip_objects[:, 0], screws.numpy(), atol=1e-5)
     assert scores.winclip_map.shape == (3, 7, 7)
     assert scores.windows_2.shape == (3, 36, encoder.embed_dim)
     assert scores.windows_3.shape == (3, 25, encoder.embed_dim)

@@ -64,7 +64,7 @@ def test_every_setting_leaves_a_run_a_seed_or_a_reason(done):
         ("2-shot", SUM, 0), ("2-shot", SUM, 1), ("4-shot", SUM, None), (KNOWN, WINCLIP, None),
     }  # fmt: skip
     assert "4 references asked for, the set has 2" in found["4-shot", SUM, None].reason
-    assert "windows" in found[KNOWN, WINCLIP, None].reason
+    assert "ViT" in found[KNOWN, WINCLIP, None].reason
     assert said == ["MVTec-AD Metal nut a / a damaged full+2x2@0.7"]
 
 
