@@ -51,22 +51,30 @@ def exported(
     from wordsight.runtime.errors import SettingError
     from wordsight.runtime.manifest import read_manifest
     from wordsight.train.checkpoint import load_heads, save_heads
-    from wordsight.train.encoders import load_encoder
+    from wordsight.train.encoders import check_spec, load_encoder
     from wordsight.train.fit import train_heads
 
     head_path = folder / "head.safetensors"
-    path = folder / f"model-{crops.replace('+', '-')}.onnx"
-    if not head_path.is_file():
-        encoder = load_encoder(encoder_spec)
+    path = folder / f"model-{in_name(crops)}.onnx"
+    heads = load_heads(head_path) if head_path.is_file() else None
+    if heads is not None:
+        if heads.settings != settings or tuple(heads.seeds) != tuple(seeds):
+            raise SettingError(f"{head_path} is of other settings or seeds: name another folder, or delete it")
+        if (heads.encoder["name"], heads.encoder["weights"]) != check_spec(encoder_spec):
+            raise SettingError(f"{head_path} is of another encoder than {encoder_spec}: name another folder")
+        if path.is_file():
+            manifest = read_manifest(path)
+            if manifest.head.sha256 == heads.sha256 and [o.name for o in manifest.objects] == list(objects):
+                return path
+    encoder = load_encoder(encoder_spec)
+    if heads is None:
         save_heads(head_path, train_heads(encoder, settings, seeds), settings, seeds, encoder)
-    heads = load_heads(head_path)
-    if heads.settings != settings or tuple(heads.seeds) != tuple(seeds):
-        raise SettingError(f"{head_path} is of other settings or seeds: name another folder, or delete it")
-    if path.is_file():
-        manifest = read_manifest(path)
-        if manifest.head.sha256 == heads.sha256 and [o.name for o in manifest.objects] == list(objects):
-            return path
-    windows = crops == "single" and has_windows(load_encoder(encoder_spec).model.get_submodule("visual"))
+    windows = crops == "single" and has_windows(encoder.model.get_submodule("visual"))
     export_model(head_path, path, encoder_spec=encoder_spec, crops=crops, objects=objects, seeds_output=True,
                  winclip=windows)  # fmt: skip
     return path
+
+
+def in_name(crops: str) -> str:
+    """A crop set as a part of a file's name."""
+    return crops.replace("+", "-")

@@ -25,6 +25,11 @@ def object_words(dataset: Dataset) -> list[str]:
     return nouns or ([dataset.object_word] if dataset.object_word else [])
 
 
+def every_word(sets: Sequence[Dataset]) -> list[str]:
+    """The words of all sets, sorted: what one file must know by name to serve them all."""
+    return sorted({word for dataset in sets for word in object_words(dataset)})
+
+
 def collect(model: "Model", dataset: Dataset, keep: Path) -> Outputs:
     """Score a set with a file, or read what an earlier call kept.
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wordsight.benchmarks.building import exported
-from wordsight.benchmarks.collect import collect, object_words
+from wordsight.benchmarks.building import exported, in_name
+from wordsight.benchmarks.collect import collect, every_word
 from wordsight.benchmarks.datasets import Dataset
 from wordsight.benchmarks.metrics import auroc
 from wordsight.benchmarks.paper.figures import CLIP, KNOWN, UNKNOWN, load
@@ -47,7 +47,7 @@ class Measured:
 
 def measure(sets: Sequence[Dataset], folder: Path, encoder: str, names: Sequence[str] = NAMED) -> list[Measured]:
     """Score every set with every crop set; files and scores are kept in `folder` and not made again."""
-    words = sorted({word for dataset in sets for word in object_words(dataset)})
+    words = every_word(sets)
     table: list[Measured] = []
     for crops in names:
         path = exported(encoder, _ANY_HEAD, range(1), folder, crops, words)
@@ -55,7 +55,7 @@ def measure(sets: Sequence[Dataset], folder: Path, encoder: str, names: Sequence
             views = max(1, len(model.manifest.crops.boxes))
             rows: dict[str, list[tuple[float | None, float]]] = {}
             for number, dataset in enumerate(sets):
-                outputs = collect(model, dataset, folder / f"scores-{number}-{crops.replace('+', '-')}.npz")
+                outputs = collect(model, dataset, folder / f"scores-{number}-{in_name(crops)}.npz")
                 known = auroc(outputs.labels, outputs.s_pr_known) if len(outputs.s_pr_known) else None
                 name = COLLECTIONS.get(dataset.collection, dataset.name)
                 rows.setdefault(name, []).append((known, auroc(outputs.labels, outputs.s_pr)))

@@ -78,8 +78,8 @@ def replaced(path: Path, table: str) -> str:
 
 def _measure(sets: "list[Dataset]", output: Path, encoder: str, seeds: int, pairs: int) -> "list[Row]":
     from wordsight.benchmarks import results_table
-    from wordsight.benchmarks.building import exported
-    from wordsight.benchmarks.collect import collect, object_words
+    from wordsight.benchmarks.building import exported, in_name
+    from wordsight.benchmarks.collect import collect, every_word
     from wordsight.export.crops import DEFAULT_MULTICROP
     from wordsight.runtime.errors import SettingError
     from wordsight.runtime.model import Model
@@ -87,12 +87,12 @@ def _measure(sets: "list[Dataset]", output: Path, encoder: str, seeds: int, pair
 
     if not sets:
         raise SettingError("expected a set to measure on: name its folder, or take --encoder mini and --pictures")
-    words = sorted({word for dataset in sets for word in object_words(dataset)})
+    words = every_word(sets)
     table: list[Row] = []
     for number, dataset in enumerate(sets):
         for crops in ("single", DEFAULT_MULTICROP):
             path = exported(encoder, Settings(num_pairs=pairs), range(seeds), output, crops, words)
             with Model(path) as model:
-                outputs = collect(model, dataset, output / f"scores-{number}-{crops.replace('+', '-')}.npz")
+                outputs = collect(model, dataset, output / f"scores-{number}-{in_name(crops)}.npz")
             table += results_table.rows(dataset.name, crops, outputs)
     return table

@@ -87,16 +87,16 @@ class FusedDetector(nn.Module):
             raise ValueError(f"expected two guiding embeddings (2, {encoder.embed_dim}), got {tuple(guiding.shape)}")
         if objects is not None and tuple(objects.shape[1:]) != (2, encoder.embed_dim):
             raise ValueError(f"expected objects (O, 2, {encoder.embed_dim}), got {tuple(objects.shape)}")
-        tower = with_plain_attention(encoder.model.get_submodule("visual"))
+        visual = encoder.model.get_submodule("visual")
         self.window_map: WindowMap | None = None
         if winclip is not None:
-            windows = Windows(encoder.model.get_submodule("visual"))
+            windows = Windows(visual)
             self.tower: nn.Module = windows
             self.window_map = WindowMap(winclip[0], windows.grid, temperature=temperature)
             if objects is not None:
-                columns = torch.stack([_direction(pair, temperature) for pair in winclip[1:]], dim=1)
-                self.register_buffer("winclip_directions", columns, persistent=False)  # (D, O)
+                self.register_buffer("winclip_directions", _directions(winclip[1:], temperature), persistent=False)
         else:
+            tower = with_plain_attention(visual)
             self.tower = WithPatches(tower) if patches_output else tower
         self.head = fold_heads(heads)
         if self.head.embed_dim != encoder.embed_dim:
@@ -121,8 +121,7 @@ class FusedDetector(nn.Module):
         # A softmax over two classes is the sigmoid of the difference of their logits, so two prompts are one vector.
         self.register_buffer("direction", _direction(guiding, temperature), persistent=False)  # (D,)
         if objects is not None:
-            directions = torch.stack([_direction(pair, temperature) for pair in objects], dim=1)
-            self.register_buffer("directions", directions, persistent=False)  # (D, O)
+            self.register_buffer("directions", _directions(objects, temperature), persistent=False)
         self.eval()
 
     @property
@@ -149,10 +148,9 @@ class FusedDetector(nn.Module):
         x = frames.to(torch.float32)  # at once: TensorRT takes uint8 as a network input and nowhere else
         x = self.views(x.permute(0, 3, 1, 2).flip(1))  # (V * N, 3, S, S), RGB
         features = self.tower(x * self.scale + self.shift)
-        tokens, rest = None, []
-        if isinstance(features, tuple):  # towers that also return their tokens
-            features, *rest = features
-            tokens = rest[-1]
+        tokens: list[Tensor] = []
+        if isinstance(features, tuple):  # towers that also return their tokens, patches last
+            features, *tokens = features
         unit = _unit(features)  # (V * N, D)
 
         s_pr = self._mean(torch.sigmoid(unit @ self.direction))
@@ -164,12 +162,11 @@ class FusedDetector(nn.Module):
             outputs.append(seeds)
         if self.num_objects:
             outputs.append(self._mean(torch.sigmoid(unit @ self.directions)))  # (N, O)
-        if self.patches_output and tokens is not None:
-            parts = [self._by_view(_unit(tokens))[view] for view in self.whole]
+        if self.patches_output:
+            parts = [self._by_view(_unit(tokens[-1]))[view] for view in self.whole]
             outputs.append(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))  # (N, P, D)
         if self.window_map is not None:
-            windows = rest[:-1]
-            outputs += [*self.window_map(unit, *windows), *windows, rest[-1]]
+            outputs += [*self.window_map(unit, *tokens[:-1]), *tokens]
             if self.num_objects:
                 outputs.append(torch.sigmoid(unit @ self.winclip_directions))  # (N, O)
         return tuple(outputs)
@@ -201,3 +198,8 @@ def _direction(guiding: Tensor, temperature: float) -> Tensor:
     """(t_a - t_n) / T of the unit prompts, float32 (D,): its product with e is the difference of the two logits."""
     texts = torch.nn.functional.normalize(guiding.detach().cpu().double(), dim=-1)
     return ((texts[1] - texts[0]) / temperature).float()
+
+
+def _directions(pairs: Tensor, temperature: float) -> Tensor:
+    """One column a pair of prompts, (O, 2, D) to (D, O)."""
+    return torch.stack([_direction(pair, temperature) for pair in pairs], dim=1)

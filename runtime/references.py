@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from wordsight.runtime.checks import require_sha256
 from wordsight.runtime.errors import SettingError, WordsightError
-from wordsight.runtime.nearest import embedding_distance
 
 if TYPE_CHECKING:
     from wordsight.runtime.model import Model
 
 __all__ = [
     "MAX_BYTES", "MAX_FRAMES", "OUTPUTS", "Origin", "ReferenceFrame", "References", "ReferencesError",
-    "embedding_distance", "origin_of",
+    "origin_of",
 ]  # fmt: skip
 
 Floats = NDArray[np.float32]

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wordsight.benchmarks.building import exported
-from wordsight.benchmarks.collect import collect, object_words
+from wordsight.benchmarks.building import exported, in_name
+from wordsight.benchmarks.collect import collect, every_word
 from wordsight.benchmarks.datasets import Dataset, open_dataset
 from wordsight.benchmarks.methods import CannotFill, Outputs, references
 from wordsight.benchmarks.metrics import aupr, auroc, f1_max
@@ -34,6 +34,9 @@ Floats = NDArray[np.float64]
 
 COLLECTIONS = {"mvtec-ad": "MVTec-AD", "visa": "VisA", "sewer-ml": "SewerML"}
 """What the paper's tables call the published sets."""
+
+_SEEDLESS = (CLIP, WINCLIP)
+"""Methods in which no seed decides anything: one run a setting."""
 
 
 def run_all(
@@ -62,7 +65,7 @@ def run_all(
     if not sets:
         raise SettingError("expected the folder of MVTec AD, VisA or Sewer-ML")
     wanted = [s for s in settings or all_settings() if (s.dataset, _key(s.category)) in sets]
-    words = sorted({word for dataset in sets.values() for word in object_words(dataset)})
+    words = every_word(list(sets.values()))
     runs = folder / "runs"
     for (pair, num_pairs), recipe in groupby(sorted(wanted, key=_recipe_order), key=_recipe):
         home = folder / "heads" / f"{_key(pair.normal)}-{_key(pair.anomalous)}-{num_pairs}"
@@ -78,7 +81,7 @@ def run_all(
                     todo = [s for s in of_class if not _done(runs, s, model, crops, seeds)]
                     if todo:
                         say(f"{place[0]} {todo[0].category or ''} {pair.normal} / {pair.anomalous} {crops}")
-                        keep = home / f"{place[0]}-{place[1] or 'all'}-{crops.replace('+', '-')}.npz"
+                        keep = home / f"{place[0]}-{place[1] or 'all'}-{in_name(crops)}.npz"
                         outputs = collect(model, sets[place], keep)
                         for setting in todo:
                             _save(runs, setting, outputs, model, crops, random_weights)
@@ -122,13 +125,13 @@ def _save(runs: Path, setting: Setting, outputs: Outputs, model: Model, crops: s
         return
     for number, row in enumerate(rows):
         values = (auroc(outputs.labels, row), aupr(outputs.labels, row), f1_max(outputs.labels, row).value)
-        seed = None if len(rows) == 1 else number
+        seed = None if setting.method in _SEEDLESS else number
         save_run(runs, Run(*common, seed, dict(zip(METRICS, values, strict=True)), good=good, defective=bad,
                            random_weights=random_weights, model_sha256=model.sha256))  # fmt: skip
 
 
 def _done(runs: Path, setting: Setting, model: Model, crops: str, seeds: int) -> bool:
-    numbers: Sequence[int | None] = [None] if setting.method in (CLIP, WINCLIP) else range(seeds)
+    numbers: Sequence[int | None] = [None] if setting.method in _SEEDLESS else range(seeds)
     return all(is_done(runs, setting, model.manifest.encoder.sha256, crops, number) for number in numbers)
 
 

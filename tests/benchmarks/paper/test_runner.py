@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from wordsight.benchmarks.data.published import PUBLISHED
+from wordsight.benchmarks.fold import random_checkpoint
 from wordsight.benchmarks.paper import runner
 from wordsight.benchmarks.paper.figures import CLIP, KNOWN, OURS, SUM, UNKNOWN, WINCLIP
 from wordsight.benchmarks.paper.plan import Setting
@@ -95,6 +96,22 @@ def test_a_second_run_does_only_what_is_missing(done, mvtec):
     assert json.loads(lost.read_text()) == json.loads(before)
     clip = next(path for path in times if json.loads(path.read_text())["method"] == CLIP)
     assert clip.stat().st_mtime_ns == times[clip]
+
+
+def test_one_seed_is_a_seed_all_the_same(mvtec, tmp_path):
+    heads = settings()[1:2]
+    for _ in range(2):
+        said = []
+        runs = runner.run_all([mvtec], tmp_path, "mini", 1, said.append, heads)
+    assert [run.seed for run in load_runs(runs)] == [0]
+    assert said == []  # it was found done
+
+
+def test_a_folder_of_another_encoder_is_refused(done, mvtec, tmp_path):
+    folder, *_ = done
+    other = random_checkpoint("ViT-S-32-alt", tmp_path)
+    with pytest.raises(SettingError, match="another encoder"):
+        runner.run_all([mvtec], folder, other, SEEDS, lambda line: None, settings())
 
 
 def test_part_of_a_set_is_not_the_set(mvtec, tmp_path):
