@@ -50,6 +50,9 @@ class Scores:
     """(N, O), the same for each object in the manifest's `objects`, where the file gives it."""
     winclip_map: Floats | None = None
     """(N, h, w), 0 to 1: WinCLIP's zero-shot map, a value a patch, where the file gives it."""
+    heatmap: Floats | None = None
+    """(N, h, w), in the range of `score`: both scores of every patch, summed alike, row by row; of the one square that
+    the encoder sees, where the file gives it."""
 
     def __len__(self) -> int:
         return len(self.score)
