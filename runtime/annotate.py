@@ -24,7 +24,7 @@ def annotate(result: Result, top: float, threshold: float | None = None) -> Imag
 
     Args:
         result: the scored frame.
-        top: highest score there can be, w_pr + w_fnn: the full bar.
+        top: highest score there can be, the sum of the weights: the full bar.
         threshold: marked on the bar where it is given.
 
     Returns:
@@ -44,9 +44,12 @@ def annotate(result: Result, top: float, threshold: float | None = None) -> Imag
     baseline = canvas.shape[0] - 12
     cv2.putText(canvas, words, (8, baseline), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, 2, cv2.LINE_AA)
     parts = f"s_pr {result.s_pr:.2f}  s_fnn {result.s_fnn:.2f}"
+    parts += "" if result.s_img is None else f"  s_img {result.s_img:.2f}"
+    (words_width, _), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 2)
     (parts_width, _), _ = cv2.getTextSize(parts, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
-    place = (canvas_width - parts_width - 8, baseline)
-    cv2.putText(canvas, parts, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)
+    shrink = min(1.0, (canvas_width - words_width - 24) / parts_width)  # OpenCV 4 draws wider letters than 5
+    place = (canvas_width - round(shrink * parts_width) - 8, baseline)
+    cv2.putText(canvas, parts, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42 * shrink, _INK, 1, cv2.LINE_AA)
     return canvas
 
 

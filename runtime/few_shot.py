@@ -1,7 +1,8 @@
 """Few-shot scores: s_img, how unlike the references a frame is, and the sums that it goes into.
 
-    references = read_references("line3.onnx.references.safetensors", for_model=model).first(4)
-    distances = s_img(model.score(frames), references, "association")
+    references = read_references("line3.onnx.references.safetensors").first(4)
+    with Model("line3.onnx", references=FewShot(references, "association")) as model:
+        scores = model.score(frames)  # .s_img, and .score with it
 
 Two readings of the paper's s_img (section 4.2: "similarities between the image embeddings of test samples and reference
 normal samples as described in the paper of WinCLIP"): "embedding" compares whole images, "association" is
@@ -9,19 +10,75 @@ WinCLIP's, patch by patch and window by window. Both are (1 - cos) / 2: small be
 `sum_scores` takes weights.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from wordsight.runtime.errors import SettingError
 from wordsight.runtime.nearest import Floats, association_map, embedding_distance, grid_side
-from wordsight.runtime.references import GRID, References, ReferencesError
+from wordsight.runtime.references import GRID, References, ReferencesError, origin_of
+from wordsight.runtime.references_file import read_references
 
 if TYPE_CHECKING:
-    from wordsight.runtime.model import Scores
+    from wordsight.runtime.model import Model, Scores
 
 Method = Literal["embedding", "association"]
+
+
+@dataclass(frozen=True)
+class FewShot:
+    """Normal references, and how they enter the score.
+
+    Attributes:
+        references: k normal frames as the model saw them.
+        method: how a frame is compared with them, see `s_img`.
+        w_img: weight of s_img in the score, 0 or more.
+
+    Raises:
+        SettingError: no such method, or a weight that is below 0 or not finite.
+        ReferencesError: the references lack what the method compares.
+    """
+
+    references: References
+    method: Method = "embedding"
+    w_img: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_method(self.method)
+        if not (np.isfinite(self.w_img) and self.w_img >= 0):
+            raise SettingError(f"expected a weight of s_img of 0 or more, got {self.w_img:g}")
+        _require(self.references.label, self.references.vectors, _needed(self.method))
+
+    def require_for(self, model: "Model") -> None:
+        """Compare with the model that is to use them; needs its manifest and file, not its engine.
+
+        Raises:
+            ReferencesError: they came from another model, or this one lacks an output that the method compares.
+        """
+        self.references.origin.require_same(origin_of(model), self.references.label)
+        _require("the model", model.manifest.outputs, _needed(self.method))
+
+    def added_to(self, scores: "Scores", w_pr: float, w_fnn: float) -> "Scores":
+        """Return the scores of N frames with `s_img` (N,), and with `score` = w_pr s_pr + w_fnn s_fnn + w_img s_img."""
+        distances = s_img(scores, self.references, self.method)
+        summed = sum_scores(scores, distances, w_pr=w_pr, w_fnn=w_fnn, w_img=self.w_img)
+        return replace(scores, s_img=distances, score=summed)
+
+
+def few_shot_for(model: "Model", given: "FewShot | References | str | os.PathLike[str]") -> FewShot:
+    """Return references, given as they are or by their file, once it is sure that they are this model's.
+
+    Raises:
+        ReferencesError: no such file, damaged, or another model's; see `read_references` and `FewShot.require_for`.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        given = read_references(given, for_model=model)
+    chosen = given if isinstance(given, FewShot) else FewShot(given)
+    chosen.require_for(model)
+    return chosen
 
 
 def s_img(scores: "Scores", references: References, method: Method = "embedding") -> Floats:
@@ -39,8 +96,7 @@ def s_img(scores: "Scores", references: References, method: Method = "embedding"
         SettingError: no such method.
         ReferencesError: the model or the references lack the outputs it needs, or their shapes differ.
     """
-    if method not in get_args(Method):
-        raise SettingError(f"expected method embedding or association, got {method!r}")
+    _check_method(method)
     if method == "embedding":
         (ours,), (theirs,) = _both(scores, references, ("embedding",))
         return embedding_distance(ours, theirs)
@@ -101,13 +157,8 @@ def _both(scores: "Scores", references: References, names: Sequence[str]) -> tup
     """Return the outputs `names` of the frames and of the references, once they fit each other."""
     ours = {name: array for name in names if (array := getattr(scores, name, None)) is not None}
     theirs = references.vectors
-    for who, there in (("the model", ours), (references.label, theirs)):
-        lacking = [name for name in names if name not in there]
-        if lacking:
-            raise ReferencesError(
-                f"{', '.join(lacking)} not found in {who}: export the model with these outputs (windows need a ViT), "
-                "then: wordsight reference add MODEL GOOD... --replace"
-            )
+    _require("the model", ours, names)
+    _require(references.label, theirs, names)
     for name in names:
         if ours[name].shape[1:] != theirs[name].shape[1:]:
             raise ReferencesError(
@@ -115,3 +166,21 @@ def _both(scores: "Scores", references: References, names: Sequence[str]) -> tup
                 f"{ours[name].shape[1:]}; they came from another model"
             )
     return [ours[name] for name in names], [theirs[name] for name in names]
+
+
+def _check_method(method: str) -> None:
+    if method not in get_args(Method):
+        raise SettingError(f"expected method embedding or association, got {method!r}")
+
+
+def _needed(method: Method) -> Sequence[str]:
+    return ("embedding",) if method == "embedding" else GRID
+
+
+def _require(who: str, there: Iterable[str], names: Sequence[str]) -> None:
+    lacking = sorted(set(names).difference(there))
+    if lacking:
+        raise ReferencesError(
+            f"{', '.join(lacking)} not found in {who}: export the model with these outputs (windows need a ViT), "
+            "then: wordsight reference add MODEL GOOD... --replace"
+        )

@@ -80,9 +80,11 @@ def score_sources(
         if not pending:
             return
         scores = model.score(fitted)
-        for frame, score, s_pr, s_fnn in zip(pending, scores.score, scores.s_pr, scores.s_fnn, strict=True):
-            value = float(score)
-            result = Result(frame, value, float(s_pr), float(s_fnn), decide(value, threshold))
+        for at, frame in enumerate(pending):
+            value = float(scores.score[at])
+            s_img = None if scores.s_img is None else float(scores.s_img[at])
+            decision = decide(value, threshold)
+            result = Result(frame, value, float(scores.s_pr[at]), float(scores.s_fnn[at]), decision, s_img)
             for sink in sinks:
                 sink.write(result)
             tally.scored += 1

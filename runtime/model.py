@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from wordsight.runtime.backends import open_backend
 from wordsight.runtime.errors import FrameError, ModelError, SettingError
+from wordsight.runtime.few_shot import FewShot, few_shot_for
 from wordsight.runtime.fits import seen_share
 from wordsight.runtime.manifest import Manifest, read_manifest
 from wordsight.runtime.preprocess import check_frame, fit_frame
+from wordsight.runtime.references import References
 
 Floats = NDArray[np.float32]
 
@@ -26,7 +28,7 @@ class Scores:
     """Scores of N frames, in the order they were given; all float32, higher is more anomalous."""
 
     score: Floats
-    """(N,), w_pr * s_pr + w_fnn * s_fnn."""
+    """(N,), w_pr * s_pr + w_fnn * s_fnn, and + w_img * s_img of a model that was opened with references."""
     s_pr: Floats
     """(N,), 0 to 1: the prompt-guided score."""
     s_fnn: Floats
@@ -51,8 +53,10 @@ class Scores:
     winclip_map: Floats | None = None
     """(N, h, w), 0 to 1: WinCLIP's zero-shot map, a value a patch, where the file gives it."""
     heatmap: Floats | None = None
-    """(N, h, w), in the range of `score`: both scores of every patch, summed alike, row by row; of the one square that
-    the encoder sees, where the file gives it."""
+    """(N, h, w), in the range of w_pr * s_pr + w_fnn * s_fnn: both scores of every patch, summed alike, row by row; of
+    the one square that the encoder sees, where the file gives it."""
+    s_img: Floats | None = None
+    """(N,), 0 to 1: how unlike the references, of a model that was opened with some."""
 
     def __len__(self) -> int:
         return len(self.score)
@@ -71,6 +75,7 @@ class Model:
         manifest: what it says about itself.
         backend: engine, version and provider in use.
         object: the noun of the guiding prompts that s_pr follows.
+        few_shot: the normal references that the score takes in, and how; None without.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Model:
         *,
         batch_size: int = 32,
         object: str | None = None,
+        references: FewShot | References | str | os.PathLike[str] | None = None,
     ) -> None:
         """Read the manifest, refuse what is unfit, and only then load the file into an engine.
 
@@ -89,9 +95,12 @@ class Model:
             batch_size: most frames in one pass of the engine.
             object: one of the objects that the file knows (`wordsight export --objects`): its prompts then guide s_pr
                 and with it the score. None: the one it was exported with.
+            references: normal frames that `wordsight reference add` kept, or their file: frames are then compared with
+                them, `Scores.s_img` is there and `Scores.score` takes it in; `FewShot` sets how.
 
         Raises:
             ModelError: the file cannot be used; see `read_manifest`.
+            ReferencesError: no such references, or another model's.
             MissingPart: this machine lacks the engine.
             SettingError: no such backend or object, or a batch size below 1.
         """
@@ -101,6 +110,7 @@ class Model:
         self.manifest = read_manifest(path)
         self.object = self.manifest.prompts.object if object is None else object
         self._column = object_column(self.manifest, self.object)
+        self.few_shot = None if references is None else few_shot_for(self, references)  # before an engine is waited for
         self._batch_size = batch_size
         self._engine = open_backend(backend, path, self.manifest)
         self._open = True
@@ -141,7 +151,10 @@ class Model:
                 raise FrameError(f"frame {index}: {error}") from error
         parts = [self._pass(frames[at : at + self._batch_size]) for at in range(0, len(frames), self._batch_size)]
         joined: dict[str, Any] = {name: self._joined(name, parts) for name in Scores.__dataclass_fields__}
-        return self._of_object(Scores(**joined))
+        scores = self._of_object(Scores(**joined))
+        if self.few_shot is None:
+            return scores
+        return self.few_shot.added_to(scores, self.manifest.score.w_pr, self.manifest.score.w_fnn)
 
     def _of_object(self, scores: Scores) -> Scores:
         if self._column is None or scores.s_pr_objects is None:
@@ -161,6 +174,12 @@ class Model:
         if not parts:
             return np.zeros((0, *(int(axis) for axis in self.manifest.outputs[name][1:])), np.float32)
         return np.concatenate([part[name] for part in parts])
+
+    @property
+    def top(self) -> float:
+        """Highest score there can be: the sum of the weights in use."""
+        weights = self.manifest.score
+        return weights.w_pr + weights.w_fnn + (self.few_shot.w_img if self.few_shot else 0.0)
 
     def seen_share(self, height: int, width: int) -> float:
         """Share of a frame's area, 0 to 1, that reaches the encoder; the rest is cropped away."""

@@ -73,7 +73,8 @@ class Origin:
             if ours != theirs:
                 raise ReferencesError(
                     f"{label} came from another model: {item.name.replace('_', ' ')} {ours or 'none'}, the model has "
-                    f"{theirs or 'none'}; make new ones: wordsight reference add MODEL GOOD... --replace"
+                    f"{theirs or 'none'}; make new ones: wordsight reference add MODEL GOOD... --replace, or leave "
+                    "them aside: wordsight run --no-references"
                 )
 
 

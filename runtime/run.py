@@ -2,7 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,13 +26,25 @@ def run(
         str | None, typer.Option("--object", help="An object that the model knows by name; wordsight info lists them.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=1024, help="Most frames to a batch.")] = 32,
+    references: Annotated[
+        Path | None,
+        typer.Option(help="Normal frames to compare with, for s_img. [MODEL.references.safetensors if there]"),
+    ] = None,
+    no_references: Annotated[bool, typer.Option("--no-references", help="Leave references aside.")] = False,
+    shots: Annotated[int | None, typer.Option(help="Take the first K references. [all]", metavar="K")] = None,
+    method: Annotated[
+        Literal["embedding", "association"] | None,
+        typer.Option("--s-img", help="Compare whole images, or patches and windows (ViTs). [embedding]"),
+    ] = None,
+    weight_img: Annotated[float | None, typer.Option(help="Weight of s_img in the score. [1]")] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Score the packaged pictures with the packaged model.")] = False,
 ) -> None:
     """Score pictures and videos with an exported model.
 
     Example: wordsight run line3.onnx parts/ --jsonl scores.jsonl --threshold 1.1
 
-    A folder stands for all pictures and videos below it, in natural order, hidden ones left out.
+    A folder stands for all pictures and videos below it, in natural order, hidden ones left out. References of the
+    model (wordsight reference add) that lie beside it are taken in: score = s_pr + s_fnn + s_img.
     """
     from rich.console import Console
 
@@ -40,6 +52,7 @@ def run(
     from wordsight.runtime.loop import Tally, check_threshold, score_sources
     from wordsight.runtime.manifest import read_manifest
     from wordsight.runtime.model import Model, object_column
+    from wordsight.runtime.run_references import ReferenceOptions, told
     from wordsight.runtime.sinks.jsonl import ErrorLines, JsonLines
     from wordsight.runtime.sinks.pictures import AnnotatedPictures
     from wordsight.runtime.sinks.result import Sink
@@ -70,7 +83,10 @@ def run(
         sinks.insert(0, JsonLines(jsonl))
     error_lines = ErrorLines(errors) if errors else None
     manifest = read_manifest(model_path)
-    top = manifest.score.w_pr + manifest.score.w_fnn
+    known = ReferenceOptions(references, no_references, shots, method, weight_img)
+    place = known.place(model_path)
+    few_shot = known.read(place) if place else None
+    top = manifest.score.w_pr + manifest.score.w_fnn + (few_shot.w_img if few_shot else 0.0)
     check_threshold(threshold, top)
     if object_name is not None:
         object_column(manifest, object_name)
@@ -79,8 +95,11 @@ def run(
     sources = [open_source(text, exclude=annotate) for text in texts]
     originals = {path.resolve() for item in sources if isinstance(item, Files) for path in item.paths}
     written = (jsonl, errors)
-    if any(path is not None and path.resolve() in {*originals, Path(model_path).resolve()} for path in written):
-        raise OutputError("--jsonl or --errors names the model or one of the sources; give another file")
+    kept = {*originals, Path(model_path).resolve(), *([place.resolve()] if place else [])}
+    if any(path is not None and path.resolve() in kept for path in written):
+        raise OutputError(
+            "--jsonl or --errors names the model, its references or one of the sources; give another file"
+        )
     if show:
         sinks.append(Window(top, threshold))
     if annotate:
@@ -95,7 +114,8 @@ def run(
             error_lines.write(failure)
 
     with contextlib.ExitStack() as stack:
-        loaded = stack.enter_context(Model(model_path, backend=backend, batch_size=batch, object=object_name))
+        opened = Model(model_path, backend=backend, batch_size=batch, object=object_name, references=few_shot)
+        loaded = stack.enter_context(opened)
         for sink in sinks:
             stack.callback(sink.close)
         if error_lines:
@@ -116,7 +136,8 @@ def run(
         if error_lines and tally.scored:
             error_lines.begin()  # no failures is an empty file, never the failures of an earlier run
 
-    tell(out, err, manifest, tally, table, troubles, object_name)
+    sum_told = told(few_shot, manifest.score.w_pr, manifest.score.w_fnn) if few_shot else None
+    tell(out, err, manifest, tally, table, troubles, object_name, sum_told)
     if troubles.interrupted:
         raise typer.Exit(130)
     if not tally.scored and not tally.failures:

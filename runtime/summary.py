@@ -55,6 +55,7 @@ def tell(
     table: "Table",
     troubles: Troubles,
     object_name: str | None = None,
+    sum_told: str | None = None,
 ) -> None:
     """Print the end of a run.
 
@@ -69,12 +70,14 @@ def tell(
         table: the scores.
         troubles: what went wrong.
         object_name: the object that was asked for, if any.
+        sum_told: how the score is summed and from which references, if there are some.
     """
     fit = manifest.input.fit
+    summed = [sum_told] if sum_told else []
     bad = troubles.lines(tally.failures, troubles.most if not tally.scored else 2 - troubles.interrupted)
     if tally.scored and not bad and not troubles.interrupted:
         table.show(out)
-        notes = [counts(tally, table.decisions), seen(fit, tally)]
+        notes = [counts(tally, table.decisions), seen(fit, tally), *summed]
         if object_name is not None:
             notes.append(f"s_pr and score are those of the object {object_name!r}")
         if manifest.encoder.note:
@@ -82,7 +85,7 @@ def tell(
         _print(out, notes)
         _print(err, unseen(fit, tally, _TOLD_SIZES))
     elif tally.scored:
-        notes, warnings = [counts(tally, table.decisions), seen(fit, tally)], unseen(fit, tally, 0)
+        notes, warnings = [counts(tally, table.decisions), seen(fit, tally), *summed], unseen(fit, tally, 0)
         # One line for the table's titles; the command line adds one, "interrupted", itself.
         rest = len(notes) + len(warnings) + len(bad) + 1 + troubles.interrupted
         table.show(out, rows=MOST_LINES - rest)

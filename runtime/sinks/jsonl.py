@@ -114,7 +114,10 @@ class ErrorLines:
 
 
 def result_line(result: Result) -> dict[str, Any]:
-    """Return the object of one scored frame; the timestamp is ISO 8601 in UTC with a Z, to the millisecond."""
+    """Return the object of one scored frame.
+
+    The timestamp is ISO 8601 in UTC with a Z, to the millisecond; `s_img` is there where there are references.
+    """
     stamp = result.frame.timestamp.replace(tzinfo=None).isoformat(timespec="milliseconds")
     return {
         "source": result.frame.source,
@@ -123,5 +126,6 @@ def result_line(result: Result) -> dict[str, Any]:
         "score": result.score,
         "s_pr": result.s_pr,
         "s_fnn": result.s_fnn,
+        **({} if result.s_img is None else {"s_img": result.s_img}),
         "decision": result.decision,
     }

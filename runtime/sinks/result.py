@@ -14,10 +14,11 @@ class Result:
 
     Attributes:
         frame: the frame, its image included (uint8 BGR, as it came from the source).
-        score: w_pr * s_pr + w_fnn * s_fnn, 0 to w_pr + w_fnn.
+        score: w_pr * s_pr + w_fnn * s_fnn, and + w_img * s_img where there are references; 0 to the sum of the weights.
         s_pr: prompt-guided score, 0 to 1 (section 3.1 of the paper).
         s_fnn: the head's score, 0 to 1 (section 3.3).
         decision: None without a threshold.
+        s_img: how unlike the references it is, 0 to 1 (section 4.2); None without references.
     """
 
     frame: Frame
@@ -25,6 +26,7 @@ class Result:
     s_pr: float
     s_fnn: float
     decision: Decision | None = None
+    s_img: float | None = None
 
 
 class Sink(Protocol):

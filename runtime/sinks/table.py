@@ -12,7 +12,8 @@ ALL_UP_TO = 40  # rows
 TOP = 10
 _STYLES = {"good": "green", "defect": "bold red", "unsure": "yellow"}
 
-Row = tuple[float, int, str, float, float, str | None]  # score, place, name, s_pr, s_fnn, decision
+# Score, place, name, the scores it is summed of, decision.
+Row = tuple[float, int, str, tuple[float, ...], str | None]
 
 
 class Table:
@@ -28,7 +29,8 @@ class Table:
     def write(self, result: Result) -> None:
         """Take one result."""
         name = result.frame.name + (f" #{result.frame.index}" if result.frame.fps is not None else "")
-        row = (result.score, -self.count, name, result.s_pr, result.s_fnn, result.decision)
+        parts = (result.s_pr, result.s_fnn, *(() if result.s_img is None else (result.s_img,)))
+        row = (result.score, -self.count, name, parts, result.decision)
         self.count += 1
         if result.decision:
             self.decisions[result.decision] = self.decisions.get(result.decision, 0) + 1
@@ -60,12 +62,12 @@ class Table:
         table = RichTable(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
         first = "frame" if few or rows is None else f"frame, highest of {self.count}"
         table.add_column(first, overflow="fold" if rows is None else "ellipsis", no_wrap=rows is not None)
-        for name in ("score", "s_pr", "s_fnn"):
+        for name in ("score", "s_pr", "s_fnn", "s_img")[: 1 + len(shown[0][3])]:
             table.add_column(name, justify="right", no_wrap=True)
         decided = bool(self.decisions)
         if decided:
             table.add_column("decision", no_wrap=True)
-        for score, _, name, s_pr, s_fnn, decision in shown:
-            cells = [Text(name), Text(f"{score:.4f}", "bold"), Text(f"{s_pr:.4f}"), Text(f"{s_fnn:.4f}")]
+        for score, _, name, parts, decision in shown:
+            cells = [Text(name), Text(f"{score:.4f}", "bold"), *(Text(f"{part:.4f}") for part in parts)]
             table.add_row(*cells, *([Text(decision or "", _STYLES.get(decision or "", ""))] if decided else []))
         console.print(table)

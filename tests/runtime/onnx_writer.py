@@ -86,8 +86,21 @@ def manifest(size=SIZE, **changes):
     return Manifest(**{**facts, **changes})
 
 
-def graph(size=SIZE):
-    """Mean blue, green, red of a frame as its embedding; s_pr = blue / 255, s_fnn = green / 255, score their sum."""
+GRID = 4
+GRID_OUTPUTS = {
+    "patches": ("N", GRID**2, DIM),
+    "windows_2": ("N", (GRID - 1) ** 2, DIM),
+    "windows_3": ("N", (GRID - 2) ** 2, DIM),
+    "heatmap": ("N", GRID, GRID),
+}
+
+
+def graph(size=SIZE, more=()):
+    """Mean blue, green, red of a frame as its embedding; s_pr = blue / 255, s_fnn = green / 255, score their sum.
+
+    `more` names outputs of GRID_OUTPUTS: patches are the mean colours of 4 x 4 cells, windows the first of them again,
+    the heat map is (blue + green) / 255 of each cell.
+    """
     axes = tensor("axes", np.array([1, 2], np.int64))
     columns = {"blue": [1, 0, 0], "green": [0, 1, 0], "both": [1, 1, 0]}
     weights = [message(5, tensor(k, np.array(v, np.float32)[:, None] / np.float32(255))) for k, v in columns.items()]
@@ -102,7 +115,37 @@ def graph(size=SIZE):
     places = [value(11, "frames", 2, ["batch", size, size, 3])]
     places += [value(12, name, 1, ["batch"]) for name in ("score", "s_pr", "s_fnn")]
     places.append(value(12, "embedding", 1, ["batch", DIM]))
+    if more:
+        more_nodes, more_weights = grid_nodes(size)
+        nodes += more_nodes
+        weights += more_weights
+        places += [value(12, name, 1, ["batch", *GRID_OUTPUTS[name][1:]]) for name in more]
     return b"".join([*nodes, message(2, "g"), message(5, axes), message(5, drop), *weights, *places])
+
+
+def grid_nodes(size):
+    cell = size // GRID
+    shapes = {"split": (0, GRID, cell, GRID, cell, DIM), "rows": (0, GRID**2, DIM), "square": (0, GRID, GRID)}
+    numbers = {name: np.array(shape, np.int64) for name, shape in shapes.items()}
+    numbers |= {"inside": np.array([2, 4], np.int64), "zero": np.zeros(1, np.int64), "one": np.ones(1, np.int64)}
+    for reach in (2, 3):
+        numbers[f"end_{reach}"] = np.array([(GRID - reach + 1) ** 2], np.int64)
+    nodes = [
+        node("Reshape", ["float", "split"], ["cells_apart"]),
+        node("ReduceMean", ["cells_apart", "inside"], ["cells"], int_attribute("keepdims", 0)),
+        node("Reshape", ["cells", "rows"], ["patches"]),
+        node("MatMul", ["patches", "both"], ["heat_wide"]),
+        node("Reshape", ["heat_wide", "square"], ["heatmap"]),
+    ]
+    for reach in (2, 3):
+        nodes.append(node("Slice", ["patches", "zero", f"end_{reach}", "one"], [f"windows_{reach}"]))
+    return nodes, [message(5, tensor(name, array)) for name, array in numbers.items()]
+
+
+def grid_model_parts(more=tuple(GRID_OUTPUTS), **changes):
+    """The fields of a model with outputs of GRID_OUTPUTS."""
+    outputs = {**manifest().outputs, **{name: GRID_OUTPUTS[name] for name in more}}
+    return model_parts(manifest(outputs=outputs, **changes).to_json(), graph(SIZE, more))
 
 
 def model_parts(text=None, body=None, size=SIZE):
