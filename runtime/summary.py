@@ -85,7 +85,11 @@ def tell(
         _print(out, notes)
         _print(err, unseen(fit, tally, _TOLD_SIZES))
     elif tally.scored:
-        notes, warnings = [counts(tally, table.decisions), seen(fit, tally), *summed], unseen(fit, tally, 0)
+        notes = [
+            counts(tally, table.decisions),
+            "; ".join([seen(fit, tally), *summed]),
+        ]  # one line: eight are soon full
+        warnings = unseen(fit, tally, 0)
         # One line for the table's titles; the command line adds one, "interrupted", itself.
         rest = len(notes) + len(warnings) + len(bad) + 1 + troubles.interrupted
         table.show(out, rows=MOST_LINES - rest)

@@ -39,7 +39,8 @@ def test_of_many_sizes_the_first_two_and_the_worst_are_told():
 @pytest.mark.parametrize("failures", [1, 2, 3, 500])
 @pytest.mark.parametrize("scored", [0, 1, 3, 60])
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_a_run_that_went_wrong_takes_eight_lines(onnx_writer, failures, scored, interrupted):
+@pytest.mark.parametrize("few_shot", [False, True])
+def test_a_run_that_went_wrong_takes_eight_lines(onnx_writer, failures, scored, interrupted, few_shot):
     out, err, table = io.StringIO(), io.StringIO(), Table()
     for number in range(scored):
         table.write(_Result(number))
@@ -47,10 +48,12 @@ def test_a_run_that_went_wrong_takes_eight_lines(onnx_writer, failures, scored, 
     troubles = Troubles(interrupted=interrupted)
     for number in range(failures):
         troubles.add(Failure(f"bad\n{number}.png", "see rtsp://u:s3cret@cam", "PictureError"))
-    tell(Console(file=out, width=80), Console(file=err, width=80), onnx_writer.manifest(), tally, table, troubles)
+    consoles = Console(file=out, width=80), Console(file=err, width=80)
+    tell(*consoles, onnx_writer.manifest(), tally, table, troubles, sum_told="score = a sum" if few_shot else None)
     lines = (out.getvalue() + err.getvalue()).splitlines()
     assert len(lines) + interrupted <= 8  # the command line adds "interrupted"
     assert "bad 0.png" in err.getvalue()
+    assert ("score = a sum" in out.getvalue()) == (few_shot and scored > 0)
     assert "s3cret" not in err.getvalue()
     if scored == 60:
         assert "p59" in out.getvalue()  # the highest score stays in sight
@@ -60,4 +63,4 @@ def test_a_run_that_went_wrong_takes_eight_lines(onnx_writer, failures, scored, 
 class _Result:
     def __init__(self, number):
         self.frame = type("Frame", (), {"name": f"p{number}", "index": 0, "fps": None})
-        self.score, self.s_pr, self.s_fnn, self.decision = number / 60, 0.1, 0.1, None
+        self.score, self.s_pr, self.s_fnn, self.decision, self.s_img = number / 60, 0.1, 0.1, None, None
