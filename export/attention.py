@@ -44,7 +44,8 @@ class PlainAttention(nn.Module):
         # -1 stands for the batch: the only axis that is not a constant in the exported graph.
         return x.reshape(-1, x.shape[1], self.num_heads, self.head_dim).transpose(1, 2)
 
-    def _project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `attend` takes, of (N, L, E), (N, S, E) and (N, S, E), batch first."""
         if self.in_proj_weight is not None and query is key and key is value:
             q, k, v = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
             return q, k, v
@@ -86,13 +87,17 @@ class PlainAttention(nn.Module):
         if not self.batch_first:
             query = query.transpose(0, 1)
             key, value = (query, query) if is_self else (key.transpose(0, 1), value.transpose(0, 1))
-        q, k, v = self._project(query, key, value)
+        out = self.attend(*self.project(query, key, value))
+        return (out if self.batch_first else out.transpose(0, 1)), None
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Projected queries (N, L, E), keys and values (N, S, E) to what the output projection makes of them."""
         length, width = q.shape[1], q.shape[2]
         q, k, v = self._split_heads(q), self._split_heads(k), self._split_heads(v)  # (N, H, L or S, d)
         weights = torch.softmax((q * self.scale) @ k.transpose(-1, -2), dim=-1)  # (N, H, L, S)
         mixed = (weights @ v).transpose(1, 2).reshape(-1, length, width)  # (N, L, E)
-        out = self.out_proj(mixed)
-        return (out if self.batch_first else out.transpose(0, 1)), None
+        out: Tensor = self.out_proj(mixed)
+        return out
 
 
 def with_plain_attention(tower: nn.Module) -> nn.Module:

@@ -65,6 +65,14 @@ def export(
     winclip: Annotated[
         bool, typer.Option("--winclip", help="Add WinCLIP's score and map, and the windows for few-shot; needs a ViT.")
     ] = False,
+    heatmap: Annotated[
+        bool,
+        typer.Option(
+            "--heatmap",
+            help="Add the output heatmap, the score of every patch; needs mini, or open_clip's ViT or ResNet, and "
+            "--crops single.",
+        ),
+    ] = False,
     precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
     weights: Annotated[
         tuple[float, float],
@@ -117,6 +125,7 @@ def export(
                 objects=() if objects is None else objects.split(","),
                 patches_output=patches,
                 winclip=winclip,
+                heatmap=heatmap,
                 precision=precision,
                 seeds_output=seeds_output,
                 w_pr=weights[0],

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordsight.runtime.errors import SettingError
-from wordsight.runtime.manifest import CropSpec, EncoderSpec, ObjectSpec, PromptSpec
+from wordsight.runtime.manifest import CropSpec, EncoderSpec, HeatmapSpec, ObjectSpec, PromptSpec
 
 if TYPE_CHECKING:
     from wordsight.export.crops import Layout
+    from wordsight.export.heatmap import TextTokens
     from wordsight.train.checkpoint import HeadFile
     from wordsight.train.encoders import Encoder
     from wordsight.train.prompts import PromptPair
@@ -77,6 +78,13 @@ def describe_object(pair: PromptPair) -> ObjectSpec:
 def describe_crops(layout: Layout, image_size: int) -> CropSpec:
     """The set and its squares; none for the one uncut square of S pixels."""
     return CropSpec(name=layout.crops, boxes=() if layout.shape == (image_size, image_size) else layout.boxes)
+
+
+def describe_heatmap(heat: TextTokens | None) -> HeatmapSpec:
+    """How the heat map's patches come into the space of texts; nothing where there is no heat map."""
+    if heat is None:
+        return HeatmapSpec()
+    return HeatmapSpec(way=heat.way, blocks=heat.blocks)
 
 
 def tool_versions() -> dict[str, str]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from wordsight.export.attention import with_plain_attention
 from wordsight.export.errors import ExportError
 from wordsight.export.fold import fold_heads
+from wordsight.export.heatmap import TextTokens, text_tokens
 from wordsight.export.patches import WithPatches
 from wordsight.export.views import CutViews
 from wordsight.export.winclip import WindowMap
@@ -55,10 +56,11 @@ class FusedDetector(nn.Module):
         patches_output: whether the encoder's patch tokens are an output too.
         winclip: (1 + O, 2, D) float, WinCLIP's guiding embeddings of the default object and of further ones, or None:
             the outputs of `WINCLIP_OUTPUTS`, and with objects ``s_winclip_objects``.
+        heatmap: whether both scores of every patch are an output too, summed as ``score`` is.
 
     Raises:
         ValueError: the guiding prompts or the heads do not fit the encoder.
-        ExportError: patches or windows of a tower that has none, or windows of several squares.
+        ExportError: patches or windows of a tower that has none, or windows or a heat map of several squares.
     """
 
     scale: Tensor
@@ -81,6 +83,7 @@ class FusedDetector(nn.Module):
         objects: Tensor | None = None,
         patches_output: bool = False,
         winclip: Tensor | None = None,
+        heatmap: bool = False,
     ) -> None:
         super().__init__()
         if tuple(guiding.shape) != (2, encoder.embed_dim):
@@ -89,15 +92,20 @@ class FusedDetector(nn.Module):
             raise ValueError(f"expected objects (O, 2, {encoder.embed_dim}), got {tuple(objects.shape)}")
         visual = encoder.model.get_submodule("visual")
         self.window_map: WindowMap | None = None
-        if winclip is not None:
-            windows = Windows(visual)
-            self.tower: nn.Module = windows
+        windows = None if winclip is None else Windows(visual)
+        if windows is not None and winclip is not None:
+            tower: nn.Module = windows
             self.window_map = WindowMap(winclip[0], windows.grid, temperature=temperature)
             if objects is not None:
                 self.register_buffer("winclip_directions", _directions(winclip[1:], temperature), persistent=False)
         else:
             tower = with_plain_attention(visual)
-            self.tower = WithPatches(tower) if patches_output else tower
+        if heatmap:
+            tower = text_tokens(tower if windows is None else windows.tower, patches=patches_output, windows=windows)
+        elif patches_output and windows is None:
+            tower = WithPatches(tower)
+        self.tower = tower
+        self.heat: TextTokens | None = tower if isinstance(tower, TextTokens) else None
         self.head = fold_heads(heads)
         if self.head.embed_dim != encoder.embed_dim:
             raise ValueError(f"expected heads for embeddings of width {encoder.embed_dim}, got {self.head.embed_dim}")
@@ -111,6 +119,8 @@ class FusedDetector(nn.Module):
         self.views = nn.Identity() if uncut else CutViews(self.boxes, size)
         if winclip is not None and (patches_output or not uncut):
             raise ExportError("WinCLIP's outputs are of the single crop and bring patches of their own")
+        if heatmap and not uncut:
+            raise ExportError("a heat map is of the single crop")
 
         # (x / 255 - mean) / std as one product and one sum. It is not folded into the first convolution: where that
         # one pads, the zeros at the border would have to be folded too.
@@ -131,6 +141,7 @@ class FusedDetector(nn.Module):
             "s_fnn_seeds": self.seeds_output,
             "s_pr_objects": self.num_objects > 0,
             "patches": self.patches_output,
+            "heatmap": self.heat is not None,
         }
         asked = [name for name, wanted in optional.items() if wanted]
         if self.window_map is not None:
@@ -142,8 +153,9 @@ class FusedDetector(nn.Module):
 
         Returns:
             score (N,), s_pr (N,), s_fnn (N,), embedding (N, D) with unit rows, and, if asked for, s_fnn_seeds (N, K),
-            s_pr_objects (N, O), patches (N, P, D) with unit rows. Scores are means over the squares; embedding and
-            patches are those of the squares that show everything (of several, the unit mean, and one after the other).
+            s_pr_objects (N, O), patches (N, P, D) with unit rows, heatmap (N, h, w). Scores are means over the
+            squares; embedding and patches are those of the squares that show everything (of several, the unit mean,
+            and one after the other).
         """
         x = frames.to(torch.float32)  # at once: TensorRT takes uint8 as a network input and nowhere else
         x = self.views(x.permute(0, 3, 1, 2).flip(1))  # (V * N, 3, S, S), RGB
@@ -151,12 +163,11 @@ class FusedDetector(nn.Module):
         tokens: list[Tensor] = []
         if isinstance(features, tuple):  # towers that also return their tokens, patches last
             features, *tokens = features
+        heat = None if self.heat is None else tokens.pop()  # of towers for heat maps, last of all
         unit = _unit(features)  # (V * N, D)
 
-        s_pr = self._mean(torch.sigmoid(unit @ self.direction))
-        seeds = self._mean(torch.sigmoid(self.head(unit)))  # (N, K)
-        s_fnn = seeds.mean(dim=1)
-        score = self.w_pr * s_pr + self.w_fnn * s_fnn
+        s_pr, seeds = (self._mean(each) for each in self._judge(unit))
+        score, s_fnn = self._sum(s_pr, seeds)
         outputs = [score, s_pr, s_fnn, self._embedding(unit)]
         if self.seeds_output:
             outputs.append(seeds)
@@ -165,11 +176,23 @@ class FusedDetector(nn.Module):
         if self.patches_output:
             parts = [self._by_view(_unit(tokens[-1]))[view] for view in self.whole]
             outputs.append(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))  # (N, P, D)
+        if self.heat is not None and heat is not None:
+            judged, _ = self._sum(*self._judge(_unit(heat.reshape(-1, heat.shape[-1]))))  # (N * h * w,)
+            outputs.append(judged.reshape(-1, *self.heat.grid))
         if self.window_map is not None:
             outputs += [*self.window_map(unit, *tokens[:-1]), *tokens]
             if self.num_objects:
                 outputs.append(torch.sigmoid(unit @ self.winclip_directions))  # (N, O)
         return tuple(outputs)
+
+    def _judge(self, unit: Tensor) -> tuple[Tensor, Tensor]:
+        """Both scores of unit rows (M, D), be they pictures or patches: s_pr (M,) and s_fnn of every seed (M, K)."""
+        return torch.sigmoid(unit @ self.direction), torch.sigmoid(self.head(unit))
+
+    def _sum(self, s_pr: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
+        """The score and s_fnn (M,) of s_pr (M,) and the seeds' scores (M, K)."""
+        s_fnn = seeds.mean(dim=1)
+        return self.w_pr * s_pr + self.w_fnn * s_fnn, s_fnn
 
     def _by_view(self, x: Tensor) -> Tensor:
         """(V * N, ...) to (V, N, ...); -1 stands for the batch, the only axis that is not a constant of the graph."""

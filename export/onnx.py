@@ -16,6 +16,7 @@ from wordsight.export.crops import lay_out, parse_crops
 from wordsight.export.describe import (
     describe_crops,
     describe_encoder,
+    describe_heatmap,
     describe_object,
     describe_prompts,
     object_pairs,
@@ -55,6 +56,7 @@ def export_model(
     objects: Sequence[str] = (),
     patches_output: bool = False,
     winclip: bool = False,
+    heatmap: bool = False,
     precision: str = "fp32",
     seeds_output: bool = False,
     w_pr: float = 1.0,
@@ -76,6 +78,7 @@ def export_model(
         objects: names of further objects, each with a column of the output ``s_pr_objects`` (N, O).
         patches_output: add the output ``patches`` (N, P, D).
         winclip: add WinCLIP's score, map, windows and patches, by its prompt ensemble for the head's object.
+        heatmap: add the output ``heatmap`` (N, h, w): the score of every patch, by the prompts of the head's object.
         precision: "fp32".
         seeds_output: add the output ``s_fnn_seeds`` (N, K).
         w_pr: weight of s_pr in the score, 0 or more.
@@ -100,6 +103,8 @@ def export_model(
     _check_settings(fit, camera, precision, w_pr, w_fnn, opset)
     if winclip and (patches_output or camera or crops != "single"):
         raise SettingError("--winclip goes with --crops single, without --fit tiles and --patches (it brings patches)")
+    if heatmap and (camera or crops != "single"):
+        raise SettingError("--heatmap is of the one square: it goes with --crops single, without --fit tiles")
     crop_set = parse_crops(crops)
     target = check_output_file(out_path)
     if target.exists() and Path(head_path).exists() and target.samefile(head_path):
@@ -132,6 +137,7 @@ def export_model(
         objects=guiding_objects,
         patches_output=patches_output,
         winclip=guiding_winclip,
+        heatmap=heatmap,
     ).to(next(encoder.model.parameters()).device)
     model = build_graph(detector, opset=opset)
 
@@ -149,6 +155,7 @@ def export_model(
         objects=guiding_objects,
         patches=patches_output,
         winclip=guiding_winclip,
+        heatmap=heatmap,
     )
     tolerance = TOLERANCES[precision]
     try:
@@ -181,6 +188,7 @@ def export_model(
         prompts=describe_prompts(head_file),
         crops=describe_crops(layout, encoder.image_size),
         objects=tuple(describe_object(pair) for pair in pairs),
+        heatmap=describe_heatmap(detector.heat),
         score=score,
         head=HeadSpec(sha256=head_file.sha256, seeds=tuple(head_file.seeds)),
         training=head_file.settings.to_dict(),

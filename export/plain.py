@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wordsight.export.fused import TEMPERATURE
+from wordsight.export.plain_heatmap import patches_in_text_space
 from wordsight.export.plain_winclip import winclip_outputs
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def reference_outputs(
     objects: Tensor | None = None,
     patches: bool = False,
     winclip: Tensor | None = None,
+    heatmap: bool = False,
 ) -> Outputs:
     """Every output of the graph by the plain way (sections 3.1 and 3.3), in float32.
 
@@ -59,10 +61,11 @@ def reference_outputs(
         objects: (O, 2, D) guiding prompts of further objects.
         patches: whether patches are wanted.
         winclip: (1 + O, 2, D) guiding embeddings of WinCLIP, whose outputs are wanted too; of one uncut square.
+        heatmap: whether the heat map is wanted; of one uncut square.
 
     Returns:
-        score, s_pr, s_fnn (N,), embedding (N, D), s_fnn_seeds (N, K), and where asked for s_pr_objects (N, O) and
-        patches (N, P, D).
+        score, s_pr, s_fnn (N,), embedding (N, D), s_fnn_seeds (N, K), and where asked for s_pr_objects (N, O),
+        patches (N, P, D) and heatmap (N, h, w).
     """
     size = encoder.image_size
     boxes = ((0, 0, size),) if layout is None else layout.boxes
@@ -82,6 +85,8 @@ def reference_outputs(
     outputs["embedding"] = F.normalize(torch.stack([views[index]["embedding"] for index in whole]).sum(dim=0), dim=-1)
     if patches:
         outputs["patches"] = torch.cat([views[index]["patches"] for index in whole], dim=1)
+    if heatmap:
+        outputs["heatmap"] = _heatmap(encoder, heads, guiding, _images(encoder, frames), temperature, w_pr, w_fnn)
     return {name: value.cpu().numpy() for name, value in outputs.items()}
 
 
@@ -108,13 +113,9 @@ def _one_view(
     winclip: Tensor | None,
 ) -> dict[str, Tensor]:
     """What one square of each frame gives, uint8 BGR (N, S, S, 3)."""
-    device = next(encoder.model.parameters()).device
-    mean = torch.tensor(encoder.mean, device=device)[:, None, None]
-    std = torch.tensor(encoder.std, device=device)[:, None, None]
-    rgb = torch.from_numpy(frames[..., ::-1].copy()).to(device).permute(0, 3, 1, 2)  # (N, 3, S, S)
+    images = _images(encoder, frames)
     # TF32, on by default in cuDNN, would cost three digits.
     with torch.backends.cudnn.flags(allow_tf32=False):
-        images = (rgb / 255 - mean) / std
         unit = F.normalize(cast(Any, encoder.model).encode_image(images), dim=-1)  # (N, D)
         found = {"embedding": unit, "s_pr": _prompt_guided(unit, guiding, temperature)}
         if objects is not None:
@@ -127,8 +128,42 @@ def _one_view(
             if objects is not None:
                 columns = [_prompt_guided(unit, pair, temperature) for pair in winclip[1:]]
                 found["s_winclip_objects"] = torch.stack(columns, dim=1)  # (N, O)
-        seeds = torch.stack([torch.sigmoid(head.to(device).eval()(unit)) for head in heads], dim=1)  # (N, K)
+        seeds = _by_seed(heads, unit)
     return {**found, "s_fnn": seeds.mean(dim=1), "s_fnn_seeds": seeds}
+
+
+def _images(encoder: Encoder, frames: Frames) -> Tensor:
+    """Frames uint8 BGR (N, S, S, 3) as the encoder takes them: (N, 3, S, S) float32, on its device."""
+    device = next(encoder.model.parameters()).device
+    mean = torch.tensor(encoder.mean, device=device)[:, None, None]
+    std = torch.tensor(encoder.std, device=device)[:, None, None]
+    rgb = torch.from_numpy(frames[..., ::-1].copy()).to(device).permute(0, 3, 1, 2)
+    return (rgb / 255 - mean) / std
+
+
+def _by_seed(heads: Sequence[Head], unit: Tensor) -> Tensor:
+    """Scores (M, K) of unit rows (M, D), head by head."""
+    return torch.stack([torch.sigmoid(head.to(unit.device).eval()(unit)) for head in heads], dim=1)
+
+
+def _heatmap(
+    encoder: Encoder,
+    heads: Sequence[Head],
+    guiding: Tensor,
+    images: Tensor,
+    temperature: float,
+    w_pr: float,
+    w_fnn: float,
+) -> Tensor:
+    """The heat map (N, h, w): every row of patches scored as if it were a picture."""
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        patches = patches_in_text_space(cast(Any, encoder.model).visual, images)  # (N, h, w, D)
+        rows = []
+        for row in F.normalize(patches, dim=-1).unbind(dim=1):
+            unit = row.reshape(-1, row.shape[-1])
+            score = w_pr * _prompt_guided(unit, guiding, temperature) + w_fnn * _by_seed(heads, unit).mean(dim=1)
+            rows.append(score.reshape(len(images), -1))
+    return torch.stack(rows, dim=1)
 
 
 def _prompt_guided(unit: Tensor, guiding: Tensor, temperature: float) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from wordsight.runtime.manifest import CropSpec, Manifest
+    from wordsight.runtime.manifest import CropSpec, HeatmapSpec, Manifest
 
 _SIZES = ((1920, 1080), (1280, 960))  # width, height in pixels: 16:9 and 4:3 cameras
 
@@ -73,6 +73,7 @@ def rows(manifest: "Manifest", path: Path) -> list[tuple[str, str]]:
         ("templates", f"{prompts.template_normal!r} / {prompts.template_anomalous!r}"),
         ("words", f"[n] {prompts.normal_word!r}, [a] {prompts.anomalous_word!r}"),
         ("score", f"{score.formula}, w_pr {score.w_pr:g}, w_fnn {score.w_fnn:g}, T {score.temperature:g}"),
+        ("heat map", _heatmap(manifest.heatmap)),
         ("head", f"seed{'s' if len(manifest.head.seeds) > 1 else ''} {', '.join(map(str, manifest.head.seeds))}"),
         ("  sha256", manifest.head.sha256),
         ("training", _pairs(manifest.training)),
@@ -100,6 +101,11 @@ def _crops(crops: "CropSpec") -> str:
         return crops.name
     boxes = ", ".join(f"{side} at {left},{top}" for top, left, side in crops.boxes)
     return f"{crops.name}: the mean of {len(crops.boxes)} squares, in pixels from the left and top: {boxes}"
+
+
+def _heatmap(heatmap: "HeatmapSpec") -> str:
+    """The way in words, and nothing where there is no heat map."""
+    return f"{heatmap.way} in the last {heatmap.blocks} blocks" if heatmap.blocks else heatmap.way
 
 
 def _pairs(values: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from wordsight.runtime.checks import OPTIONAL, build, require, require_sha256, require_time, unique_keys
 from wordsight.runtime.errors import ExternalDataRefused, ManifestInvalid, ManifestMissing, ManifestTooNew, ModelDamaged
 from wordsight.runtime.manifest_input import CropSpec, InputSpec
+from wordsight.runtime.manifest_outputs import HeatmapSpec, ObjectSpec
 from wordsight.runtime.protobuf import inspect_model
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "CropSpec",
     "EncoderSpec",
     "HeadSpec",
+    "HeatmapSpec",
     "InputSpec",
     "Manifest",
     "ObjectSpec",
@@ -77,15 +79,6 @@ class PromptSpec:
     template_normal: str
     """The template whose random words trained the head."""
     template_anomalous: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObjectSpec:
-    """An object that the file also knows by name: a column of `s_pr_objects`."""
-
-    name: str
-    guiding_normal: str
-    guiding_anomalous: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +158,7 @@ class Manifest:
     crops: CropSpec = field(default_factory=CropSpec, metadata=OPTIONAL)
     objects: tuple[ObjectSpec, ...] = field(default=(), metadata=OPTIONAL)
     """In the order of the columns of `s_pr_objects`; `prompts` holds the default object, which is `s_pr`."""
+    heatmap: HeatmapSpec = field(default_factory=HeatmapSpec, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, "schema", str(SCHEMA), self.schema)
@@ -182,6 +176,7 @@ class Manifest:
         require(not names or "s_pr_objects" in self.outputs, "outputs", "an output s_pr_objects", list(self.outputs))
         self._require_width("s_pr_objects", len(names))
         self._require_width("s_winclip_objects", len(names))
+        self.heatmap.require_output(self.outputs)
         for name, shape in self.outputs.items():
             good = shape[:1] == ("N",) and all(isinstance(axis, str) or axis >= 1 for axis in shape)
             require(good, f"outputs.{name}", "a shape that begins with N", list(shape))

@@ -7,6 +7,9 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.transformer import VisionTransformer
+from torch import nn
 
 from wordsight.benchmarks.fold import random_checkpoint
 from wordsight.export.fused import FusedDetector
@@ -43,6 +46,55 @@ def make_encoder(name: str, model: torch.nn.Module, size: int, embed_dim: int) -
 
     model.eval().requires_grad_(False)
     return Encoder(name, "mini", "0" * 64, "none", "", model, tokenize, size, MEAN, STD, embed_dim)
+
+
+def make_vit(layers: int = 8, **variant: object) -> VisionTransformer:
+    torch.manual_seed(0)
+    tower = VisionTransformer(32, 8, 48, layers, 4, 4.0, output_dim=24, **variant).eval()
+    for module in tower.modules():
+        if isinstance(module, nn.LayerNorm):
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias, std=0.3)
+        if isinstance(module, nn.MultiheadAttention):
+            nn.init.normal_(module.in_proj_bias)
+            nn.init.normal_(module.out_proj.bias)
+    return tower.requires_grad_(False)
+
+
+def make_resnet() -> ModifiedResNet:
+    torch.manual_seed(0)
+    tower = ModifiedResNet([1, 1, 1, 1], output_dim=24, heads=4, image_size=96, width=8).eval()
+    for module in tower.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)  # drawn as they are, the last norm of a block is zero
+    return tower.requires_grad_(False)
+
+
+class VisualOnly(nn.Module):
+    """A CLIP of which only the image tower is asked."""
+
+    def __init__(self, visual: nn.Module) -> None:
+        super().__init__()
+        self.visual = visual
+
+    def encode_image(self, images: torch.Tensor) -> torch.Tensor:
+        return self.visual(images)
+
+
+@pytest.fixture
+def vit_tower() -> Callable[..., VisionTransformer]:
+    return make_vit
+
+
+@pytest.fixture
+def resnet_tower() -> Callable[[], ModifiedResNet]:
+    return make_resnet
+
+
+@pytest.fixture(params=["vit", "resnet"])
+def small_encoder(request: pytest.FixtureRequest) -> Encoder:
+    tower, size = (make_vit(), 32) if request.param == "vit" else (make_resnet(), 96)
+    return make_encoder(request.param, VisualOnly(tower), size, 24)
 
 
 @dataclass

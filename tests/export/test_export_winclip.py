@@ -33,9 +33,9 @@ def head(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(head):
     path = head[0].with_name("model.onnx")
-    report = export_model(head[0], path, winclip=True, objects=["screw"])
+    report = export_model(head[0], path, winclip=True, objects=["screw"], seeds_output=True, heatmap=True)
     assert report.status == "passed"
-    assert set(WINCLIP_OUTPUTS) <= report.max.keys()
+    assert {*WINCLIP_OUTPUTS, "s_winclip_objects", "s_fnn_seeds", "heatmap"} <= report.max.keys()
     with Model(path) as opened:
         yield opened
 
@@ -62,6 +62,14 @@ def test_the_files_score_is_open_clips_own_with_the_prompt_ensemble(model, head,
     assert scores.winclip_map.shape == (3, 7, 7)
     assert scores.windows_2.shape == (3, 36, encoder.embed_dim)
     assert scores.windows_3.shape == (3, 25, encoder.embed_dim)
+
+
+def test_a_heat_map_comes_from_the_same_pass(model, frames):
+    heatmap = model.score(frames).heatmap
+    assert heatmap.shape == (3, 7, 7)
+    assert 0 < heatmap.min() < heatmap.max() < 2
+    assert (model.manifest.heatmap.way, model.manifest.heatmap.blocks) == ("value-value attention", 6)
+    assert model.manifest.parity.max["heatmap"] <= 1e-5
 
 
 def test_references_of_the_same_file_give_winclips_few_shot_score(model, frames):

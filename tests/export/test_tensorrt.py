@@ -8,8 +8,11 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+import torch
 from onnx import TensorProto, helper
 
+from wordsight.export.fused import FusedDetector
+from wordsight.export.graph import build_graph
 from wordsight.export.parity import parity_frames
 from wordsight.runtime.manifest import read_manifest
 
@@ -64,6 +67,21 @@ def test_they_take_crops_tiles_objects_and_patches(mini_file, camera: tuple[int,
     engine = build_engine(path.read_bytes(), manifest.input.shape, tuple(manifest.outputs))
     assert engine is not None
     assert engine.nbytes > 1e6
+
+
+def test_they_take_a_heat_map_of_a_grid(mini_file):
+    path = mini_file(objects=("screw", "metal nut"), patches_output=True, heatmap=True)
+    manifest = read_manifest(path)
+    assert "heatmap" in manifest.outputs
+    assert build_engine(path.read_bytes(), manifest.input.shape, tuple(manifest.outputs)) is not None
+
+
+def test_they_take_the_other_two_ways_to_a_heat_map(small_encoder, heads):
+    guiding = torch.randn(2, 24, generator=torch.Generator().manual_seed(1))
+    winclip = guiding[None] if small_encoder.name == "vit" else None
+    detector = FusedDetector(small_encoder, heads(24, 2), guiding, heatmap=True, winclip=winclip)
+    engine = build_engine(build_graph(detector).SerializeToString(), detector.frame_shape, detector.output_names)
+    assert engine is not None
 
 
 def transposed_first(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -39,8 +39,8 @@ def paths(value, prefix=()):
                 yield from paths(inner, (*prefix, key))
 
 
-LATER_KEYS = ("crops", "objects", "camera")
-LATER = ("crops", "objects", ("input", "camera"))  # keys that files of the first version do not have
+LATER_KEYS = ("crops", "objects", "heatmap", "camera")
+LATER = ("crops", "objects", "heatmap", ("input", "camera"))  # keys that files of the first version do not have
 
 
 def test_every_missing_key_is_named(data):
@@ -59,7 +59,7 @@ def test_every_missing_key_is_named(data):
 
 
 def test_a_file_from_before_there_were_crops_and_objects_reads_as_one_square_and_one_object(data, onnx_writer):
-    del data["crops"], data["objects"], data["input"]["camera"]
+    del data["crops"], data["objects"], data["input"]["camera"], data["heatmap"]
     assert Manifest.from_json(json.dumps(data)) == onnx_writer.manifest()
 
 
@@ -71,6 +71,7 @@ def test_the_packaged_model_is_such_a_file():
     assert not any(f'"{key}"' in text for key in LATER_KEYS)
     manifest = read_manifest(demo_model())
     assert (manifest.crops.name, manifest.crops.boxes, manifest.objects) == ("single", (), ())
+    assert manifest.heatmap.way == ""
     assert manifest.input.shape == (96, 96)
 
 
@@ -102,6 +103,11 @@ NUT = {"name": "nut", "guiding_normal": "a nut", "guiding_anomalous": "a bad nut
         ("outputs.s_pr_objects", {"objects": [NUT], "outputs.s_pr_objects": ["N", 2]}),
         ("outputs", {"objects": [NUT]}),
         ("outputs.s_pr_objects", {"outputs.s_pr_objects": ["N", 1]}),
+        ("outputs", {"heatmap": {"way": "grid", "blocks": 0}}),
+        ("outputs.heatmap", {"heatmap": {"way": "grid", "blocks": 0}, "outputs.heatmap": ["N", 144]}),
+        ("outputs.heatmap", {"outputs.heatmap": ["N"]}),
+        ("heatmap.blocks", {"heatmap": {"way": "value-value attention", "blocks": -1}, "outputs.heatmap": ["N", 2, 2]}),
+        ("heatmap.way", {"heatmap": {"way": "magic", "blocks": 0}, "outputs.heatmap": ["N", 2, 2]}),
         ("input.camera", {"input.fit": "tiles"}),
         ("input.camera", {"input.camera": [9, 16]}),
         ("input.camera", {"input.fit": "tiles", "input.camera": [9, 0]}),
@@ -109,7 +115,7 @@ NUT = {"name": "nut", "guiding_normal": "a nut", "guiding_anomalous": "a bad nut
         ("crops.boxes", {"input.fit": "tiles", "input.camera": [9, 16]}),
     ],
 )
-def test_what_contradicts_itself_in_crops_tiles_and_objects_is_named(data, key, changes):
+def test_what_contradicts_itself_in_later_keys_is_named(data, key, changes):
     for path, value in changes.items():
         *parents, last = path.split(".")
         place = data

@@ -1,0 +1,34 @@
+"""The parts of the manifest that say how optional outputs come about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from wordsight.runtime.checks import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectSpec:
+    """An object that the file also knows by name: a column of `s_pr_objects`."""
+
+    name: str
+    guiding_normal: str
+    guiding_anomalous: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatmapSpec:
+    """How patches come into the space of texts, where both scores judge them for `heatmap`."""
+
+    way: Literal["", "grid", "value-value attention", "pooled values"] = ""
+    """"grid": the encoder projects its own cells. "value-value attention": a side path through a vision transformer's
+    last blocks. "pooled values": a ResNet's attention pool, place by place. "": there is no heat map."""
+    blocks: int = 0
+    """How many blocks take part in value-value attention."""
+
+    def require_output(self, outputs: Mapping[str, tuple[str | int, ...]]) -> None:
+        """Raise ManifestInvalid unless `heatmap` is [N, h, w] where it is given, and given where there is a way."""
+        require(self.blocks >= 0, "heatmap.blocks", "0 or more", self.blocks)
+        given = outputs.get("heatmap")
+        require(given is not None or not self.way, "outputs", "an output heatmap", list(outputs))
+        require(given is None or len(given) == 3, "outputs.heatmap", "[N, h, w]", given)
