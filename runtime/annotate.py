@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from wordsight.runtime.overlay import overlay
 from wordsight.runtime.sinks.result import Result
 from wordsight.runtime.sources.frame import Image
 
@@ -16,8 +17,8 @@ STRIP = 44  # pixels below the picture
 LONGEST, SHORTEST = 1920, 320  # of the picture as it is drawn
 
 
-def annotate(result: Result, top: float, threshold: float | None = None) -> Image:
-    """Return the picture with its result drawn below it; the picture itself is not drawn over.
+def annotate(result: Result, top: float, threshold: float | None = None, heat: bool = False) -> Image:
+    """Return the picture with its result drawn below it; the picture itself is not drawn over, but for a heat map.
 
     Larger pictures are shrunk to 1920 pixels on their longer side; ones too small for a caption are enlarged without
     smoothing, or set on a dark ground where they are thin.
@@ -26,6 +27,7 @@ def annotate(result: Result, top: float, threshold: float | None = None) -> Imag
         result: the scored frame.
         top: highest score there can be, the sum of the weights: the full bar.
         threshold: marked on the bar where it is given.
+        heat: draw the result's heat map over the picture.
 
     Returns:
         uint8 BGR (H', W', 3); sides are even, as video encoders want them.
@@ -33,6 +35,8 @@ def annotate(result: Result, top: float, threshold: float | None = None) -> Imag
     import cv2
 
     picture = _resized(result.frame.image, cv2)
+    if heat and result.heat is not None:
+        picture = overlay(picture, result.heat)
     height, width = picture.shape[:2]
     canvas_width = max(SHORTEST, width + width % 2)
     canvas = np.full((height + height % 2 + STRIP, canvas_width, 3), _PAPER, np.uint8)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wordsight.runtime.errors import SettingError
+from wordsight.runtime.fits import seen_place
+from wordsight.runtime.heat import Heat, region_level
 from wordsight.runtime.preprocess import fit_frame
 from wordsight.runtime.sinks.result import Result, Sink, decide
 from wordsight.runtime.sources.frame import Failure, Frame, Image, Source
@@ -54,6 +56,7 @@ def score_sources(
     tally: Tally,
     batch: int = 32,
     threshold: float | None = None,
+    level: float | None = None,
     on_failure: Callable[[Failure], None] = lambda failure: None,
     on_size: Callable[[int, int, float], None] = lambda height, width, share: None,
     on_item: Callable[[], None] = lambda: None,
@@ -67,11 +70,14 @@ def score_sources(
         tally: counts, kept up to date.
         batch: most frames to a batch; live sources are scored frame by frame.
         threshold: score from which a frame is a defect.
+        level: value of the heat map from which a pixel belongs to a region, see `heat.region_level`.
         on_failure: called with each failure, in its place.
         on_size: called with height, width and share seen when frames of a new size appear.
         on_item: called after each frame or failure.
     """
-    spec = model.manifest.input
+    spec, weights = model.manifest.input, model.manifest.score
+    hottest = weights.w_pr + weights.w_fnn
+    level = region_level(level, hottest)
     began = time.monotonic()
     pending: list[Frame] = []
     fitted: list[Image] = []
@@ -84,7 +90,12 @@ def score_sources(
             value = float(scores.score[at])
             s_img = None if scores.s_img is None else float(scores.s_img[at])
             decision = decide(value, threshold)
-            result = Result(frame, value, float(scores.s_pr[at]), float(scores.s_fnn[at]), decision, s_img)
+            heat = None
+            if scores.heatmap is not None:
+                shape = frame.image.shape[0], frame.image.shape[1]
+                place = seen_place(*shape, spec.size, spec.fit, spec.camera)
+                heat = Heat(scores.heatmap[at], place, shape, hottest, level)
+            result = Result(frame, value, float(scores.s_pr[at]), float(scores.s_fnn[at]), decision, s_img, heat)
             for sink in sinks:
                 sink.write(result)
             tally.scored += 1

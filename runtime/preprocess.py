@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordsight.runtime.errors import FrameError
-from wordsight.runtime.fits import Fit, check_fit, frame_shape, kept_centre, resized_shape
+from wordsight.runtime.fits import Fit, check_fit, cut_offset, frame_shape, kept_centre, pad_offset, resized_shape
 
 Frame = NDArray[np.uint8]
 
@@ -78,12 +78,12 @@ def fit_frame(frame: Frame, size: int, fit: Fit = "crop", camera: tuple[int, ...
         frame = frame[top : top + kept_rows, left : left + kept_columns]
         return _resize(frame, rows, columns, (0, rows), (0, columns))
     rows, columns = resized_shape(height, width, size, fit)
-    top, left = _offset(rows, size), _offset(columns, size)
+    top, left = cut_offset(rows, size), cut_offset(columns, size)
     inside = _resize(frame, rows, columns, (top, min(top + size, rows)), (left, min(left + size, columns)))
     if inside.shape[:2] == (size, size):
         return inside
     canvas = np.zeros((size, size, 3), np.uint8)
-    top, left = (size - inside.shape[0]) // 2, (size - inside.shape[1]) // 2
+    top, left = pad_offset(inside.shape[0], size), pad_offset(inside.shape[1], size)
     canvas[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
     return canvas
 
@@ -98,10 +98,6 @@ def resampling_weights(length: int, target: int) -> NDArray[np.float64]:
     for start, begin, stop, weights in _bands(length, target, 0, target):
         matrix[start : start + weights.shape[1], begin:stop] = weights.T
     return matrix
-
-
-def _offset(length: int, size: int) -> int:
-    return max(0, round((length - size) / 2.0))  # half to even, as torchvision's CenterCrop does
 
 
 def _resize(frame: Frame, rows: int, columns: int, row_range: tuple[int, int], column_range: tuple[int, int]) -> Frame:

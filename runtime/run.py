@@ -19,8 +19,15 @@ def run(
     jsonl: Annotated[Path | None, typer.Option(help="Write each scored frame as a line of JSON.")] = None,
     errors: Annotated[Path | None, typer.Option(help="Write each failure as a line of JSON.")] = None,
     annotate: Annotated[Path | None, typer.Option(help="Folder for pictures and videos with the result drawn.")] = None,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Draw heat maps over the pictures of --annotate and --show.")
+    ] = False,
     show: Annotated[bool, typer.Option("--show", help="Live window; q ends. Needs wordsight[gui].")] = False,
     threshold: Annotated[float | None, typer.Option(help="Score from which a frame is a defect.")] = None,
+    region_level: Annotated[
+        float | None,
+        typer.Option(help="Heat from which a pixel belongs to a region of the JSON lines. [half the range]"),
+    ] = None,
     backend: Annotated[str, typer.Option(help="auto or ort.")] = "auto",
     object_name: Annotated[
         str | None, typer.Option("--object", help="An object that the model knows by name; wordsight info lists them.")
@@ -48,6 +55,7 @@ def run(
     """
     from rich.console import Console
 
+    from wordsight.runtime import heat
     from wordsight.runtime.errors import OutputError, SettingError
     from wordsight.runtime.loop import Tally, check_threshold, score_sources
     from wordsight.runtime.manifest import read_manifest
@@ -83,10 +91,18 @@ def run(
         sinks.insert(0, JsonLines(jsonl))
     error_lines = ErrorLines(errors) if errors else None
     manifest = read_manifest(model_path)
+    hottest = manifest.score.w_pr + manifest.score.w_fnn
+    level = heat.region_level(region_level, hottest)
+    if overlay and not (annotate or show):
+        raise SettingError("--overlay draws on the pictures of --annotate DIR or --show: give one of them")
+    if "heatmap" not in manifest.outputs and (overlay or region_level is not None):
+        raise SettingError(
+            f"{model_path} gives no heat map; make one that does: wordsight export HEAD -o MODEL --heatmap"
+        )
     known = ReferenceOptions(references, no_references, shots, method, weight_img)
     place = known.place(model_path)
     few_shot = known.read(place) if place else None
-    top = manifest.score.w_pr + manifest.score.w_fnn + (few_shot.w_img if few_shot else 0.0)
+    top = hottest + (few_shot.w_img if few_shot else 0.0)
     check_threshold(threshold, top)
     if object_name is not None:
         object_column(manifest, object_name)
@@ -101,9 +117,9 @@ def run(
             "--jsonl or --errors names the model, its references or one of the sources; give another file"
         )
     if show:
-        sinks.append(Window(top, threshold))
+        sinks.append(Window(top, threshold, overlay))
     if annotate:
-        sinks.append(AnnotatedPictures(annotate, top, threshold, originals))
+        sinks.append(AnnotatedPictures(annotate, top, threshold, originals, overlay))
 
     tally = Tally()
     troubles = Troubles(kept=error_lines is not None)
@@ -126,7 +142,7 @@ def run(
         task = progress.add_task("scoring", total=total)
         try:
             score_sources(
-                loaded, sources, sinks, tally=tally, batch=batch, threshold=threshold,
+                loaded, sources, sinks, tally=tally, batch=batch, threshold=threshold, level=level,
                 on_failure=on_failure, on_item=lambda: progress.advance(task),
             )  # fmt: skip
         except KeyboardInterrupt:
@@ -137,7 +153,13 @@ def run(
             error_lines.begin()  # no failures is an empty file, never the failures of an earlier run
 
     sum_told = told(few_shot, manifest.score.w_pr, manifest.score.w_fnn) if few_shot else None
-    tell(out, err, manifest, tally, table, troubles, object_name, sum_told)
+    remarks = []
+    if object_name is not None:
+        remarks.append(f"s_pr and score are those of the object {object_name!r}")
+    if "heatmap" in manifest.outputs and (jsonl or overlay):
+        whose = f", by the prompts of {manifest.prompts.object!r}" if manifest.objects else ""
+        remarks.append(f"regions: where the heat map{whose} is {level:g} or more, of {hottest:g}")
+    tell(out, err, manifest, tally, table, troubles, sum_told, remarks)
     if troubles.interrupted:
         raise typer.Exit(130)
     if not tally.scored and not tally.failures:

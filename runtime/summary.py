@@ -1,6 +1,7 @@
 """What a run tells at its end: scores, counts, what the encoder saw of the frames, and what went wrong."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,8 @@ def tell(
     tally: "Tally",
     table: "Table",
     troubles: Troubles,
-    object_name: str | None = None,
     sum_told: str | None = None,
+    remarks: Sequence[str] = (),
 ) -> None:
     """Print the end of a run.
 
@@ -69,17 +70,15 @@ def tell(
         tally: what was done.
         table: the scores.
         troubles: what went wrong.
-        object_name: the object that was asked for, if any.
         sum_told: how the score is summed and from which references, if there are some.
+        remarks: what else is to be known of the results; told of a run that went well.
     """
     fit = manifest.input.fit
     summed = [sum_told] if sum_told else []
     bad = troubles.lines(tally.failures, troubles.most if not tally.scored else 2 - troubles.interrupted)
     if tally.scored and not bad and not troubles.interrupted:
         table.show(out)
-        notes = [counts(tally, table.decisions), seen(fit, tally), *summed]
-        if object_name is not None:
-            notes.append(f"s_pr and score are those of the object {object_name!r}")
+        notes = [counts(tally, table.decisions), seen(fit, tally), *summed, *remarks]
         if manifest.encoder.note:
             notes.append(f"encoder {manifest.encoder.name}: {manifest.encoder.note}")
         _print(out, notes)

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,16 @@ class ErrorLines:
 def result_line(result: Result) -> dict[str, Any]:
     """Return the object of one scored frame.
 
-    The timestamp is ISO 8601 in UTC with a Z, to the millisecond; `s_img` is there where there are references.
+    source, frame   the picture's path or the stream, and the number of the frame within it
+    timestamp       ISO 8601 in UTC with a Z, to the millisecond
+    score, s_pr, s_fnn
+    s_img           only where there are references
+    decision        null without a threshold
+    regions         only where the file gives a heat map: the largest first, at most 32, [] when there are none
+      box           [x, y, width, height] in pixels of the frame
+      area          pixels of the frame
+      peak          highest value of the heat map in it
+      peak_at       [x, y] of the pixel where that is
     """
     stamp = result.frame.timestamp.replace(tzinfo=None).isoformat(timespec="milliseconds")
     return {
@@ -128,4 +138,5 @@ def result_line(result: Result) -> dict[str, Any]:
         "s_fnn": result.s_fnn,
         **({} if result.s_img is None else {"s_img": result.s_img}),
         "decision": result.decision,
+        **({} if result.heat is None else {"regions": [asdict(region) for region in result.heat.regions]}),
     }

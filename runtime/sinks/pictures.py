@@ -29,7 +29,12 @@ class AnnotatedPictures:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], top: float, threshold: float | None, originals: Iterable[Path] = ()
+        self,
+        folder: str | os.PathLike[str],
+        top: float,
+        threshold: float | None,
+        originals: Iterable[Path] = (),
+        heat: bool = False,
     ) -> None:
         """Make the folder.
 
@@ -38,12 +43,13 @@ class AnnotatedPictures:
             top: highest score there can be.
             threshold: marked on the bar where it is given.
             originals: the files that are scored, none of which may be overwritten.
+            heat: draw heat maps over the pictures.
 
         Raises:
             OutputError: the folder cannot be made or written to.
         """
         self.folder = check_output_folder(folder)
-        self._draw: Callable[[Result], Image] = lambda result: annotate(result, top, threshold)
+        self._draw: Callable[[Result], Image] = lambda result: annotate(result, top, threshold, heat)
         self._taken = {path.resolve() for path in originals}
         self._video: _Video | None = None
         self._video_of: tuple[str, tuple[int, ...]] | None = None

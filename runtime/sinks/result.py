@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from wordsight.runtime.heat import Heat
 from wordsight.runtime.sources.frame import Frame
 
 Decision = Literal["good", "unsure", "defect"]
@@ -19,6 +20,7 @@ class Result:
         s_fnn: the head's score, 0 to 1 (section 3.3).
         decision: None without a threshold.
         s_img: how unlike the references it is, 0 to 1 (section 4.2); None without references.
+        heat: the heat map at its place, with its regions; None where the file gives none.
     """
 
     frame: Frame
@@ -27,6 +29,7 @@ class Result:
     s_fnn: float
     decision: Decision | None = None
     s_img: float | None = None
+    heat: Heat | None = None
 
 
 class Sink(Protocol):

@@ -21,18 +21,19 @@ class WindowClosed(Exception):
 class Window:
     """Shows each result as it comes; q, Esc or closing the window ends the run."""
 
-    def __init__(self, top: float, threshold: float | None) -> None:
+    def __init__(self, top: float, threshold: float | None, heat: bool = False) -> None:
         """Find out whether a window can be opened here at all.
 
         Args:
             top: highest score there can be.
             threshold: marked on the bar where it is given.
+            heat: draw heat maps over the pictures.
 
         Raises:
             MissingPart: OpenCV is built without windows, or there is no display.
         """
         check_window()
-        self._top, self._threshold = top, threshold
+        self._top, self._threshold, self._heat = top, threshold, heat
         self._open = False
 
     def write(self, result: Result) -> None:
@@ -46,7 +47,7 @@ class Window:
         if not self._open:
             cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
             self._open = True
-        cv2.imshow(TITLE, annotate(result, self._top, self._threshold))
+        cv2.imshow(TITLE, annotate(result, self._top, self._threshold, self._heat))
         key = cv2.waitKey(_PICTURE_MS if result.frame.fps is None else 1) & 0xFF
         if key in _STOP_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
             raise WindowClosed

@@ -5,6 +5,7 @@ import numpy as np
 from wordsight.runtime.manifest import (
     EncoderSpec,
     HeadSpec,
+    HeatmapSpec,
     InputSpec,
     Manifest,
     ParitySpec,
@@ -144,8 +145,10 @@ def grid_nodes(size):
 
 def grid_model_parts(more=tuple(GRID_OUTPUTS), **changes):
     """The fields of a model with outputs of GRID_OUTPUTS."""
-    outputs = {**manifest().outputs, **{name: GRID_OUTPUTS[name] for name in more}}
-    return model_parts(manifest(outputs=outputs, **changes).to_json(), graph(SIZE, more))
+    changes["outputs"] = {**manifest().outputs, **{name: GRID_OUTPUTS[name] for name in more}}
+    if "heatmap" in more:
+        changes["heatmap"] = HeatmapSpec(way="grid")
+    return model_parts(manifest(**changes).to_json(), graph(SIZE, more))
 
 
 def model_parts(text=None, body=None, size=SIZE):
