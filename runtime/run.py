@@ -26,7 +26,7 @@ def run(
     threshold: Annotated[float | None, typer.Option(help="Score from which a frame is a defect.")] = None,
     region_level: Annotated[
         float | None,
-        typer.Option(help="Heat from which a pixel belongs to a region of the JSON lines. [half the range]"),
+        typer.Option(help="Heat from which a pixel belongs to a region of the JSON lines. [3/4 of the range]"),
     ] = None,
     backend: Annotated[str, typer.Option(help="auto or ort.")] = "auto",
     object_name: Annotated[

@@ -128,8 +128,8 @@ def test_regions_lie_in_what_is_seen_alone():
     assert region.box == (columns[0], rows[0], len(columns), len(rows)) != (0, 0, 160, 90)
 
 
-def test_the_level_is_half_of_the_range_unless_it_is_set():
-    assert region_level(None, 2.0) == 1.0
+def test_the_level_is_three_quarters_of_the_range_unless_it_is_set():
+    assert region_level(None, 2.0) == 1.5
     assert region_level(2.0, 2.0) == 2.0
     for wrong in (0, -1, 2.1, math.nan):
         with pytest.raises(SettingError, match="--region-level: expected above 0 and up to 2"):

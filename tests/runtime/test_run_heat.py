@@ -43,7 +43,7 @@ def test_a_region_in_a_line_is_where_the_picture_was_painted(grid, save_picture,
     folder = grid()
     save_picture(folder / "in" / "a.png", spotted(SIDE, SIDE, 20, 40))
     save_picture(folder / "in" / "b.png", np.zeros((SIDE, SIDE, 3), np.uint8))
-    done = wordsight("run", "grid.onnx", "in", "--jsonl", "o.jsonl", cwd=folder)
+    done = wordsight("run", "grid.onnx", "in", "--jsonl", "o.jsonl", "--region-level", "1", cwd=folder)
     assert done.code == 0, done.err
     marked, clean = lines(folder / "o.jsonl")
     assert clean["regions"] == []
@@ -94,6 +94,7 @@ def test_overlay_draws_over_annotated_pictures_and_videos(grid, save_picture, sa
     for name, words in (("plain", ()), ("drawn", ("--overlay",))):
         done = wordsight("run", "grid.onnx", "in", "--annotate", name, *words, cwd=folder)
         assert done.code == 0, done.err
+        assert ("regions: where the heat map is 1.5 or more, of 2" in done.out) == bool(words)
     plain, drawn = (cv2.imread(str(folder / name / "a.jpg")).astype(int) for name in ("plain", "drawn"))
     across = plain.shape[1] // 4  # the crop sees the half in the middle
     assert np.abs(plain - drawn)[:-44, across + 4 : -across - 4].max() > 60
