@@ -45,6 +45,7 @@ _EXTRAS = {
     "PIL": "bench",
     "cv2": "runtime",
     "onnxruntime": "runtime",
+    "openvino": "openvino",
     "tensorrt_rtx": "rtx",
 }
 _HELP = """Find defects with a detector that learned from words alone.

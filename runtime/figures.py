@@ -20,6 +20,7 @@ WHEELS = (
     "opencv-python",
     "onnxruntime",
     "onnxruntime-gpu",
+    "openvino",
     "tensorrt",
     "tensorrt-rtx-cu13",
     "torch",

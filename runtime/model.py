@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +74,7 @@ class Model:
         path: the file.
         manifest: what it says about itself.
         backend: engine, version and provider in use.
+        backend_reason: why that one, and what else was tried.
         object: the noun of the guiding prompts that s_pr follows.
         few_shot: the normal references that the score takes in, and how; None without.
     """
@@ -86,17 +87,21 @@ class Model:
         batch_size: int = 32,
         object: str | None = None,
         references: FewShot | References | str | os.PathLike[str] | None = None,
+        threads: int | None = None,
+        on_step: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Read the manifest, refuse what is unfit, and only then load the file into an engine.
 
         Args:
             path: an ONNX file that `wordsight export` wrote.
-            backend: "auto" or "ort".
+            backend: one of `wordsight.runtime.backends.BACKENDS`.
             batch_size: most frames in one pass of the engine.
             object: one of the objects that the file knows (`wordsight export --objects`): its prompts then guide s_pr
                 and with it the score. None: the one it was exported with.
             references: normal frames that `wordsight reference add` kept, or their file: frames are then compared with
                 them, `Scores.s_img` is there and `Scores.score` takes it in; `FewShot` sets how.
+            threads: of an engine on the processor; None for its own choice.
+            on_step: called with a line for people before what takes long, such as building an engine.
 
         Raises:
             ModelError: the file cannot be used; see `read_manifest`.
@@ -112,9 +117,9 @@ class Model:
         self._column = object_column(self.manifest, self.object)
         self.few_shot = None if references is None else few_shot_for(self, references)  # before an engine is waited for
         self._batch_size = batch_size
-        self._engine = open_backend(backend, path, self.manifest)
+        self._engine = open_backend(backend, path, self.manifest, batch=batch_size, threads=threads, on_step=on_step)
         self._open = True
-        self.backend = self._engine.name
+        self.backend, self.backend_reason = self._engine.name, self._engine.reason
 
     @cached_property
     def sha256(self) -> str:

@@ -28,7 +28,7 @@ def run(
         float | None,
         typer.Option(help="Heat from which a pixel belongs to a region of the JSON lines. [3/4 of the range]"),
     ] = None,
-    backend: Annotated[str, typer.Option(help="auto or ort.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, ort or another engine; wordsight doctor lists them.")] = "auto",
     object_name: Annotated[
         str | None, typer.Option("--object", help="An object that the model knows by name; wordsight info lists them.")
     ] = None,
@@ -130,7 +130,10 @@ def run(
             error_lines.write(failure)
 
     with contextlib.ExitStack() as stack:
-        opened = Model(model_path, backend=backend, batch_size=batch, object=object_name, references=few_shot)
+        opened = Model(
+            model_path, backend=backend, batch_size=batch, object=object_name, references=few_shot,
+            on_step=lambda step: err.print(step, soft_wrap=True, markup=False),
+        )  # fmt: skip
         loaded = stack.enter_context(opened)
         for sink in sinks:
             stack.callback(sink.close)
@@ -159,6 +162,7 @@ def run(
     if "heatmap" in manifest.outputs and (jsonl or overlay):
         whose = f", by the prompts of {manifest.prompts.object!r}" if manifest.objects else ""
         remarks.append(f"regions: where the heat map{whose} is {level:g} or more, of {hottest:g}")
+    remarks.append(f"engine: {opened.backend} ({opened.backend_reason})")
     tell(out, err, manifest, tally, table, troubles, sum_told, remarks)
     if troubles.interrupted:
         raise typer.Exit(130)

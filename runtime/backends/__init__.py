@@ -1,44 +1,75 @@
-"""Engines behind one verb: frames in, named arrays out."""
+"""Engines behind one verb: frames in, named arrays out. `docs/engines.md` tells each one's terms."""
 
 import os
-from typing import Protocol
+from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from wordsight.runtime.errors import SettingError
+from wordsight.runtime.backends.base import Backend
+from wordsight.runtime.errors import MissingPart, ModelError, SettingError
 from wordsight.runtime.manifest import Manifest
 
 __all__ = ["BACKENDS", "Backend", "open_backend"]
 
-BACKENDS = ("auto", "ort")
-"""Names that `open_backend` takes; "auto" is the first engine this machine has."""
+BACKENDS = ("auto", "ort", "ort-cpu", "ort-cuda", "openvino", "openvino-bf16")
+"""Names that `open_backend` takes. "auto" is the fastest here that gives the same scores, "ort" the best provider of
+ONNX Runtime that really runs; every other name is that engine or an error."""
 
 
-class Backend(Protocol):
-    """An engine that holds one model."""
-
-    @property
-    def name(self) -> str:
-        """Engine, version and the provider really in use: "onnxruntime 1.32.0 CPUExecutionProvider"."""
-
-    def infer(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        """Run (N, S, S, 3) uint8 BGR frames, N at least 1; return each output by name, float32."""
-
-    def close(self) -> None:
-        """Give back what the engine holds; `infer` may not be called after."""
-
-
-def open_backend(name: str, path: str | os.PathLike[str], manifest: Manifest) -> Backend:
+def open_backend(
+    name: str,
+    path: str | os.PathLike[str],
+    manifest: Manifest,
+    *,
+    batch: int = 32,
+    threads: int | None = None,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Backend:
     """Load an exported file, whose manifest was read before, into an engine and warm it up.
+
+    Args:
+        name: one of `BACKENDS`.
+        path: the file.
+        manifest: what it says about itself.
+        batch: most frames that will be given at once; engines of fixed shapes prepare for it.
+        threads: of an engine on the processor; None for its own choice.
+        on_step: called with a line for people before what takes long, such as building an engine.
 
     Raises:
         SettingError: no such backend.
-        MissingPart: this machine lacks the engine.
+        MissingPart: this machine lacks the engine, or what it runs on.
         ModelError: the engine refuses the file.
     """
     if name not in BACKENDS:
-        raise SettingError(f"expected backend {' or '.join(BACKENDS)}, got {name!r}")
+        raise SettingError(f"expected a backend of {', '.join(BACKENDS)}, got {name!r}")
+    if name == "auto":
+        from wordsight.runtime.backends.auto import choose
+
+        return choose(path, manifest, lambda one: open_backend(one, path, manifest, batch=batch, threads=threads,
+                                                               on_step=on_step))  # fmt: skip
+    if name == "ort":
+        return _best_provider(path, manifest, batch, threads)
+    if name.startswith("openvino"):
+        from wordsight.runtime.backends.openvino import OpenVinoBackend
+
+        return OpenVinoBackend(path, manifest, precision="bf16" if name == "openvino-bf16" else "f32", threads=threads)
     from wordsight.runtime.backends.ort import OrtBackend
 
-    return OrtBackend(path, manifest)
+    return OrtBackend(path, manifest, provider=name.removeprefix("ort-"), batch=batch, threads=threads)
+
+
+def _best_provider(
+    path: str | os.PathLike[str], manifest: Manifest, batch: int, threads: int | None, onnxruntime: object = None
+) -> Backend:
+    """CUDA where a frame goes through it, else the processor, and why."""
+    from wordsight.runtime.backends.ort import OrtBackend, listed
+
+    refused = ""
+    if "CUDAExecutionProvider" in listed(onnxruntime):
+        try:
+            gpu = OrtBackend(path, manifest, provider="cuda", batch=batch, onnxruntime=onnxruntime)
+            gpu.reason = gpu.reason.replace("asked for", "the best provider of ONNX Runtime that runs here")
+            return gpu
+        except (MissingPart, ModelError) as error:
+            refused = f"; ort-cuda does not run here: {error}"
+    backend = OrtBackend(path, manifest, provider="cpu", threads=threads, onnxruntime=onnxruntime)
+    backend.reason = f"the best provider of ONNX Runtime that runs here{refused}"
+    return backend

@@ -1,72 +1,123 @@
-"""ONNX Runtime: on whatever provider it really gets."""
+"""ONNX Runtime, on the provider that was asked for or not at all."""
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from wordsight.runtime.backends.base import Arrays, Backend, Frames, one_line, refusal, warm_up
 from wordsight.runtime.errors import MissingPart, ModelError
 from wordsight.runtime.manifest import Manifest
 
-_WANTED = ("CUDAExecutionProvider", "CPUExecutionProvider")
+PROVIDERS = {
+    "cpu": ("CPUExecutionProvider", "pip install 'wordsight[runtime]'"),
+    "cuda": ("CUDAExecutionProvider", "pip install 'wordsight[gpu]', and CUDA with cuDNN as its release notes name"),
+    "tensorrt": ("TensorrtExecutionProvider", "pip install 'wordsight[gpu]', and TensorRT as its release notes name"),
+}
+"""Our name of a provider: ONNX Runtime's name, and the line that brings it."""
 
 
-class OrtBackend:
-    """One inference session; see `wordsight.runtime.backends.Backend`."""
+class OrtBackend(Backend):
+    """One inference session; see `wordsight.runtime.backends.base.Backend`."""
 
-    def __init__(self, path: str | os.PathLike[str], manifest: Manifest) -> None:
-        """Load the file and run one black frame, so that a broken engine shows now and not on the first part.
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        manifest: Manifest,
+        *,
+        provider: str = "cpu",
+        batch: int = 32,
+        threads: int | None = None,
+        onnxruntime: Any = None,
+    ) -> None:
+        """Load the file and run one frame: a provider that is listed may still not run.
+
+        Args:
+            path: an exported file.
+            manifest: what it says about itself.
+            provider: "cpu", "cuda" or "tensorrt".
+            batch: most frames at once, for the providers on a GPU.
+            threads: of the processor; None for ONNX Runtime's own choice.
+            onnxruntime: the module; None for the installed one.
 
         Raises:
-            MissingPart: ONNX Runtime is not installed.
+            MissingPart: ONNX Runtime is not installed, or the provider does not run here.
             ModelError: it refuses the file, or its outputs are not those of the manifest.
         """
-        try:
-            import onnxruntime as ort
-        except ImportError as error:
-            raise MissingPart("ONNX Runtime is not installed", "pip install 'wordsight[runtime]'") from error
+        ort = onnxruntime or installed()
+        name, install = PROVIDERS[provider]
+        if name not in ort.get_available_providers():
+            raise MissingPart(f"this ONNX Runtime ({ort.__version__}) was built without {name}", install)
+        self._input, self._outputs = manifest.input.name, list(manifest.outputs)
+        self._run: Any = None
         options = ort.SessionOptions()
         options.log_severity_level = 4  # only what is fatal: errors arrive as exceptions
-        available = ort.get_available_providers()
-        providers = [provider for provider in _WANTED if provider in available]
-        try:
-            self._session = ort.InferenceSession(os.fspath(path), options, providers=providers)
-        except Exception as error:  # onnxruntime's exceptions share no base of their own
-            raise ModelError(f"ONNX Runtime cannot load {path}: {_one_line(error)}") from error
-        self._input = manifest.input.name
-        self._outputs = list(manifest.outputs)
-        # The first of the session's own list is what runs; the list of available ones is fixed when ORT is compiled.
-        self.name = f"onnxruntime {ort.__version__} {self._session.get_providers()[0]}"
-        found = self.infer(np.zeros((1, *manifest.input.shape, 3), np.uint8))
-        for output, shape in manifest.outputs.items():
-            expected = tuple(1 if axis == "N" else axis for axis in shape)
-            got = found[output].shape
-            fits = len(got) == len(expected) and all(
-                isinstance(e, str) or e == g for e, g in zip(expected, got, strict=True)
-            )
-            if not fits or found[output].dtype != np.float32:
-                raise ModelError(
-                    f"{path}: output {output} should be float32 {list(shape)} by its manifest, "
-                    f"got {found[output].dtype} {list(got)} for one frame"
-                )
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        if provider == "cpu":
+            self._session = _session(ort, path, manifest, options, [name])
+        else:
+            from wordsight.runtime.backends.ort_gpu import GraphRunner, gpu_session
 
-    def infer(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+            self._session, told = gpu_session(ort, path, manifest, options, provider, batch)
+            self.reason = f"asked for; {told}"
+            self._run = GraphRunner(ort, self._session, manifest, batch)
+        got = self._session.get_providers()[0]
+        if got != name:
+            # The list of available ones is fixed when ORT is compiled; the session's own list is what runs.
+            self.close()
+            raise MissingPart(f"{name} is listed, but the session fell back to {got}: it cannot start here", install)
+        self.name = f"onnxruntime {ort.__version__} {name}"
+        warm_up(self, os.fspath(path), manifest)
+
+    def infer(self, frames: Frames) -> Arrays:
         """Run (N, H, W, 3) uint8 BGR frames; return each output of the manifest by name.
 
         Raises:
             ModelError: the engine fails.
         """
+        frames = np.ascontiguousarray(frames)
         try:
-            arrays = self._session.run(self._outputs, {self._input: np.ascontiguousarray(frames)})
+            if self._run is not None:
+                found: Arrays = self._run.infer(frames)
+                return found
+            arrays: Sequence[Any] = self._session.run(self._outputs, {self._input: frames})
         except Exception as error:
-            raise ModelError(f"ONNX Runtime failed on {len(frames)} frames: {_one_line(error)}") from error
+            raise ModelError(f"ONNX Runtime failed on {len(frames)} frames: {one_line(error)}") from error
         return dict(zip(self._outputs, arrays, strict=True))
 
     def close(self) -> None:
         """Give the session back."""
-        self._session = None
+        self._session = self._run = None
 
 
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else f"{text[:297]}..."
+def listed(onnxruntime: Any = None) -> list[str]:
+    """Return the providers that ONNX Runtime was built with.
+
+    Raises:
+        MissingPart: it is not installed.
+    """
+    return list((onnxruntime or installed()).get_available_providers())
+
+
+def installed() -> Any:
+    """Return the module of ONNX Runtime.
+
+    Raises:
+        MissingPart: it is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingPart("ONNX Runtime is not installed", PROVIDERS["cpu"][1]) from error
+    return onnxruntime
+
+
+def _session(ort: Any, path: str | os.PathLike[str], manifest: Manifest, options: Any, providers: list[Any]) -> Any:
+    try:
+        session = ort.InferenceSession(os.fspath(path), options, providers=providers)
+    except Exception as error:  # onnxruntime's exceptions share no base of their own
+        raise refusal("ONNX Runtime", os.fspath(path), manifest, error) from error
+    session.disable_fallback()  # or a run that fails would go on elsewhere, without a word
+    return session
