@@ -9,8 +9,10 @@ import numpy as np
 from wordsight.benchmarks import progress
 from wordsight.benchmarks.datasets import Dataset, Sample
 from wordsight.benchmarks.methods import Outputs
+from wordsight.benchmarks.shots import Association
 from wordsight.runtime.errors import WordsightError
 from wordsight.runtime.files import whole_file
+from wordsight.runtime.references import GRID
 
 if TYPE_CHECKING:
     from wordsight.runtime.model import Model, Scores
@@ -33,6 +35,8 @@ def every_word(sets: Sequence[Dataset]) -> list[str]:
 def collect(model: "Model", dataset: Dataset, keep: Path) -> Outputs:
     """Score a set with a file, or read what an earlier call kept.
 
+    Where the file has windows, each picture is also compared with references, drawn as often as the file has heads.
+
     Args:
         model: an exported file with the outputs s_fnn_seeds and embedding, and with the set's objects by name.
         dataset: what to score.
@@ -46,8 +50,13 @@ def collect(model: "Model", dataset: Dataset, keep: Path) -> Outputs:
     if (kept := _load(keep, identity)) is not None:
         return kept
     words = object_words(dataset)
-    test = _scores(model, dataset.test, f"{dataset.name[:20]}", words)
     good = _scores(model, dataset.fit, "good pictures", [])
+    good_groups = np.array([sample.noun for sample in dataset.fit], np.str_)
+    association = None
+    if set(GRID) <= model.manifest.outputs.keys():
+        groups, draws = [sample.noun for sample in dataset.test], len(model.manifest.head.seeds)
+        association = Association(model, dataset.fit, good_groups, groups, draws)
+    test = _scores(model, dataset.test, f"{dataset.name[:20]}", words, association)
 
     def own(name: str) -> np.ndarray:
         """Each picture's own object's column (N,); nothing without names or without that output."""
@@ -64,10 +73,11 @@ def collect(model: "Model", dataset: Dataset, keep: Path) -> Outputs:
         s_pr_known=own("s_pr_objects"),
         s_winclip=test.get("s_winclip", np.zeros(0)).astype(np.float64),
         s_winclip_known=own("s_winclip_objects"),
+        s_association=test.get("s_association", np.zeros(0)),
         s_fnn_seeds=test["s_fnn_seeds"].astype(np.float64),
         embedding=test["embedding"],
         good_embedding=good["embedding"],
-        good_groups=np.array([sample.noun for sample in dataset.fit], np.str_),
+        good_groups=good_groups,
     )
     with whole_file(keep) as file:
         np.savez(file, identity=np.array(identity), **{name: getattr(outputs, name) for name in Outputs.names()})
@@ -79,28 +89,36 @@ def _load(path: Path, identity: str) -> Outputs | None:
         return None
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            if str(arrays["identity"]) != identity:
+            if str(arrays["identity"]) != identity or not set(Outputs.names()) <= set(arrays):
                 return None
             return Outputs(**{name: arrays[name] for name in Outputs.names()})
     except (OSError, ValueError, KeyError) as error:
         raise WordsightError(f"{path} is damaged ({error}): delete it and run again") from error
 
 
-def _scores(model: "Model", samples: Sequence[Sample], title: str, words: list[str]) -> dict[str, np.ndarray]:
+def _scores(
+    model: "Model", samples: Sequence[Sample], title: str, words: list[str], association: Association | None = None
+) -> dict[str, np.ndarray]:
     names = [*_NAMES, *(["s_pr_objects"] if words else [])]
     names += [name for name in ("s_winclip", "s_winclip_objects") if name in model.manifest.outputs]
-    parts: list[Scores] = []
+    parts: list[dict[str, np.ndarray]] = []
     with progress.bar(title, len(samples)) as tick:
         for start in range(0, len(samples), _CHUNK):
             chunk = samples[start : start + _CHUNK]
-            parts.append(model.score([sample.load() for sample in chunk]))
+            scores = model.score([sample.load() for sample in chunk])
+            parts.append(_named(model, scores, names))
+            if association is not None:
+                parts[-1]["s_association"] = association.of(scores, [sample.noun for sample in chunk])
             for _ in chunk:
                 tick()
-    parts = parts or [model.score([])]
-    joined = {}
-    for name in names:
-        arrays = [getattr(part, name, None) for part in parts]
-        if any(array is None for array in arrays):
-            raise WordsightError(f"{model.path} has no output {name}: export it with --seeds-output and --objects")
-        joined[name] = np.concatenate([array for array in arrays if array is not None])
-    return joined
+    parts = parts or [_named(model, model.score([]), names)]
+    return {name: np.concatenate([part[name] for part in parts], axis=-1 if name == "s_association" else 0)
+            for name in parts[0]}  # fmt: skip
+
+
+def _named(model: "Model", scores: "Scores", names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The outputs by name, without those that need not be kept: windows of 32 pictures are 54 MB."""
+    found = {name: getattr(scores, name) for name in names}
+    if lacking := [name for name, array in found.items() if array is None]:
+        raise WordsightError(f"{model.path} has no output {lacking[0]}: export it with --seeds-output and --objects")
+    return found

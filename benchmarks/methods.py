@@ -10,16 +10,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from wordsight.runtime.errors import WordsightError
+from wordsight.benchmarks.shots import SHOTS, CannotFill, drawn
 
 Floats = NDArray[np.float64]
 
 
 NEEDS_VIT = "windows need a ViT of one view: this file has none"
-
-
-class CannotFill(WordsightError):
-    """A cell that this encoder, file or set cannot fill; the message is what the cell says instead."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +36,9 @@ class Outputs:
     """(N,), WinCLIP's for the object "object"; (0,) where the file has no windows."""
     s_winclip_known: Floats
     """(N,), for the object's own name; (0,) where that is not known either."""
+    s_association: Floats
+    """(shots, draws, N), the largest value of WinCLIP's association with the references of `shots.SHOTS`; NaN where a
+    group has too few good pictures, (0,) where the file has no windows."""
     embedding: NDArray[np.float32]
     """(N, D), unit length."""
     good_embedding: NDArray[np.float32]
@@ -90,29 +89,42 @@ def references(outputs: Outputs, shots: int, draws: int) -> Floats:
 
     distances = np.empty((draws, len(outputs.labels)))
     for draw in range(draws):
-        rng = np.random.default_rng((shots, draw))
         for group in np.unique(outputs.groups):
-            there = np.flatnonzero(outputs.good_groups == group)
-            if len(there) < shots:
-                raise CannotFill(f"{shots} references asked for, the set has {len(there)} good pictures to draw from")
-            chosen = rng.choice(there, shots, replace=False)
+            chosen = drawn(outputs.good_groups, group, shots, draw)
             rows = outputs.groups == group
             distances[draw, rows] = embedding_distance(outputs.embedding[rows], outputs.good_embedding[chosen])
     return distances
 
 
-def _few_shot(shots: int, *, alone: bool) -> Callable[[Outputs], Floats]:
+def association(outputs: Outputs, shots: int) -> Floats:
+    """s_img (draws, N) by WinCLIP's association, on the same draws as `references`.
+
+    Raises:
+        CannotFill: the file has no windows, or a group has fewer good pictures.
+    """
+    if not outputs.s_association.size:
+        raise CannotFill(NEEDS_VIT)
+    for group in np.unique(outputs.groups):
+        drawn(outputs.good_groups, group, shots, 0)  # says how many there are
+    return np.asarray(outputs.s_association[SHOTS.index(shots)])
+
+
+def winclip_few_shot(outputs: Outputs, shots: int) -> Floats:
+    """WinCLIP+ (draws, N): (s_0 + the largest value of M_ref) / 2, told the object's own name where it has one."""
+    known = len(outputs.s_pr_known) > 0
+    return (outputs.winclip(known=known) + association(outputs, shots)) / 2
+
+
+def _embedding(outputs: Outputs, shots: int) -> Floats:
+    return references(outputs, shots, outputs.s_fnn_seeds.shape[1])  # draw i goes with head i
+
+
+def _few_shot(shots: int, s_img: Callable[[Outputs, int], Floats], *, summed: bool) -> Callable[[Outputs], Floats]:
     def scores(outputs: Outputs) -> Floats:
-        seeds = outputs.s_fnn_seeds.T
-        s_img = references(outputs, shots, len(seeds))  # draw i goes with head i
-        return s_img if alone else outputs.s_pr + seeds + s_img
+        distances = s_img(outputs, shots)
+        return outputs.s_pr + outputs.s_fnn_seeds.T + distances if summed else distances
 
     return scores
-
-
-def _association(outputs: Outputs) -> Floats:
-    outputs.winclip(known=False)
-    raise CannotFill("windows of whole sets are not kept; `wordsight.runtime.few_shot` scores them frame by frame")
 
 
 UNKNOWN, KNOWN = "0-shot unknown object", "0-shot known object"
@@ -126,10 +138,15 @@ METHODS = (
     Method(UNKNOWN, "WinCLIP", lambda o: o.winclip(known=False)[None], multi_crop=False),
     Method(KNOWN, "WinCLIP", lambda o: o.winclip(known=True)[None], multi_crop=False),
     *(
-        Method(f"{shots}-shot", name, _few_shot(shots, alone=alone), multi_crop=False)
-        for shots in (1, 2, 4)
-        for name, alone in (("s_img, embedding", True), ("CLIP + FNN + s_img", False))
+        Method(f"{shots}-shot", name, _few_shot(shots, s_img, summed=summed), multi_crop=False)
+        for shots in SHOTS
+        for name, s_img, summed in (
+            ("s_img, embedding", _embedding, False),
+            ("CLIP + FNN + s_img, embedding", _embedding, True),
+            ("s_img, association", association, False),
+            ("CLIP + FNN + s_img, association", association, True),
+            ("WinCLIP+", winclip_few_shot, False),
+        )
     ),
-    Method("1-shot", "s_img, association; WinCLIP+", _association, multi_crop=False),
 )
 """Every row of the results, in order."""

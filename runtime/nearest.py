@@ -111,13 +111,24 @@ def association_map(frames: tuple[Floats, Floats, Floats], references: tuple[Flo
     Returns:
         (N, g, g), 0 to 1.
     """
-    count, side = len(frames[0]), math.isqrt(frames[0].shape[1])
-    total = np.zeros((count, side, side), np.float32)
-    for reach, (vectors, known) in enumerate(zip(frames, references, strict=True), start=1):
-        places = side - reach + 1
+    found = []
+    for vectors, known in zip(frames, references, strict=True):
         flat = known.reshape(-1, known.shape[-1])
-        found = np.empty((count, places, places), np.float32)
+        distances = np.empty(vectors.shape[:2], np.float32)
         for index, frame in enumerate(vectors):
-            found[index] = nearest_distance(frame, flat).reshape(places, places)
-        total += spread(found, reach) if reach > 1 else found
+            distances[index] = nearest_distance(frame, flat)
+        found.append(distances)
+    return association_of(found[0], found[1], found[2])
+
+
+def association_of(patches: Floats, windows_2: Floats, windows_3: Floats) -> Floats:
+    """The same from distances that are there already: patches (N, P), windows_2 (N, W2), windows_3 (N, W3).
+
+    The distance to several references is the least of those to each, so a set of them needs no new comparison.
+    """
+    count, side = len(patches), math.isqrt(patches.shape[1])
+    total = np.array(patches, np.float32).reshape(count, side, side)
+    for reach, distances in ((2, windows_2), (3, windows_3)):
+        places = side - reach + 1
+        total += spread(distances.reshape(count, places, places), reach)
     return np.asarray(total / 3, np.float32)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wordsight.runtime.model import Model
 
 __all__ = [
-    "MAX_BYTES", "MAX_FRAMES", "OUTPUTS", "Origin", "ReferenceFrame", "References", "ReferencesError",
+    "GRID", "MAX_BYTES", "MAX_FRAMES", "OUTPUTS", "Origin", "ReferenceFrame", "References", "ReferencesError",
     "origin_of",
 ]  # fmt: skip
 

@@ -8,6 +8,7 @@ What is there is not done again, so an interrupted run goes on where it was.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from numpy.typing import NDArray
 from wordsight.benchmarks.building import exported, in_name
 from wordsight.benchmarks.collect import collect, every_word
 from wordsight.benchmarks.datasets import Dataset, open_dataset
-from wordsight.benchmarks.methods import CannotFill, Outputs, references
+from wordsight.benchmarks.methods import Outputs, references, winclip_few_shot
 from wordsight.benchmarks.metrics import aupr, auroc, f1_max
 from wordsight.benchmarks.paper.figures import CLIP, KNOWN, METRICS, OURS, SINGLE_CROP, SUM, WINCLIP
 from wordsight.benchmarks.paper.plan import Setting, all_settings
 from wordsight.benchmarks.paper.results import Run, is_done, save_run
 from wordsight.benchmarks.paper.wordpairs import DEFAULT_NUM_PAIRS, DEFAULT_PAIR
+from wordsight.benchmarks.shots import CannotFill
 from wordsight.export.crops import DEFAULT_MULTICROP
 from wordsight.runtime.errors import SettingError
 from wordsight.runtime.manifest import EncoderSpec
@@ -34,9 +36,6 @@ Floats = NDArray[np.float64]
 
 COLLECTIONS = {"mvtec-ad": "MVTec-AD", "visa": "VisA", "sewer-ml": "SewerML"}
 """What the paper's tables call the published sets."""
-
-_SEEDLESS = (CLIP, WINCLIP)
-"""Methods in which no seed decides anything: one run a setting."""
 
 
 def run_all(
@@ -71,18 +70,21 @@ def run_all(
         home = folder / "heads" / f"{_key(pair.normal)}-{_key(pair.anomalous)}-{num_pairs}"
         home.mkdir(parents=True, exist_ok=True)
         chosen = list(recipe)
+        heads = Settings(pair=pair, num_pairs=num_pairs)
         for crops in ("single", DEFAULT_MULTICROP):
             here = [setting for setting in chosen if (setting.setup == SINGLE_CROP) == (crops == "single")]
             if not here:
                 continue
-            path = exported(encoder, Settings(pair=pair, num_pairs=num_pairs), range(seeds), home, crops, words)
+            path = exported(encoder, heads, range(seeds), home, crops, words)
             with Model(path) as model:
                 for place, of_class in groupby(here, key=lambda s: (s.dataset, _key(s.category))):
                     todo = [s for s in of_class if not _done(runs, s, model, crops, seeds)]
                     if todo:
                         say(f"{place[0]} {todo[0].category or ''} {pair.normal} / {pair.anomalous} {crops}")
-                        keep = home / f"{place[0]}-{place[1] or 'all'}-{in_name(crops)}.npz"
-                        outputs = collect(model, sets[place], keep)
+                        outputs = collect(model, sets[place], home / _kept(place, crops))
+                        if crops != "single" and any(s.method == WINCLIP and _shots(s) for s in todo):
+                            association = _association(encoder, heads, seeds, home, words, sets, place)
+                            outputs = replace(outputs, s_association=association)
                         for setting in todo:
                             _save(runs, setting, outputs, model, crops, random_weights)
     return runs
@@ -96,7 +98,7 @@ def scores_of(setting: Setting, outputs: Outputs) -> Floats:
     Raises:
         CannotFill: this file cannot fill the cell.
     """
-    shots = int(found[1]) if (found := re.match(r"(\d+)-shot", setting.setup)) else 0
+    shots = _shots(setting)
     known = setting.setup.startswith(KNOWN) or shots > 0
     heads = outputs.s_fnn_seeds.T
     if setting.method == OURS:
@@ -105,9 +107,7 @@ def scores_of(setting: Setting, outputs: Outputs) -> Floats:
     if setting.method == CLIP:
         return np.asarray(s_pr[None])
     if setting.method == WINCLIP:
-        if shots:
-            raise CannotFill("WinCLIP+: windows of whole sets are not kept")
-        return outputs.winclip(known=known)[None]
+        return winclip_few_shot(outputs, shots) if shots else outputs.winclip(known=known)[None]
     if setting.method != SUM:
         raise CannotFill(f"{setting.method} is no method of Wordsight")
     total = s_pr + heads
@@ -125,14 +125,39 @@ def _save(runs: Path, setting: Setting, outputs: Outputs, model: Model, crops: s
         return
     for number, row in enumerate(rows):
         values = (auroc(outputs.labels, row), aupr(outputs.labels, row), f1_max(outputs.labels, row).value)
-        seed = None if setting.method in _SEEDLESS else number
+        seed = None if _seedless(setting) else number
         save_run(runs, Run(*common, seed, dict(zip(METRICS, values, strict=True)), good=good, defective=bad,
                            random_weights=random_weights, model_sha256=model.sha256))  # fmt: skip
 
 
 def _done(runs: Path, setting: Setting, model: Model, crops: str, seeds: int) -> bool:
-    numbers: Sequence[int | None] = [None] if setting.method in _SEEDLESS else range(seeds)
+    numbers: Sequence[int | None] = [None] if _seedless(setting) else range(seeds)
     return all(is_done(runs, setting, model.manifest.encoder.sha256, crops, number) for number in numbers)
+
+
+def _seedless(setting: Setting) -> bool:
+    """Whether no seed decides anything, neither of a head nor of a draw of references: one run a setting."""
+    return setting.method == CLIP or (setting.method == WINCLIP and not _shots(setting))
+
+
+def _shots(setting: Setting) -> int:
+    """How many references the setup names."""
+    found = re.match(r"([1-9]\d*)-shot", setting.setup)
+    return int(found[1]) if found else 0
+
+
+def _kept(place: tuple[str, str], crops: str) -> str:
+    return f"{place[0]}-{place[1] or 'all'}-{in_name(crops)}.npz"
+
+
+def _association(
+    encoder: str, heads: Settings, seeds: int, home: Path, words: Sequence[str], sets: dict[tuple[str, str], Dataset],
+    place: tuple[str, str],
+) -> Floats:  # fmt: skip
+    """WinCLIP's association, which only a file of the single view can give: its windows are of one square."""
+    path = exported(encoder, heads, range(seeds), home, "single", words)
+    with Model(path) as model:
+        return collect(model, sets[place], home / _kept(place, "single")).s_association
 
 
 def label(encoder: EncoderSpec) -> str:

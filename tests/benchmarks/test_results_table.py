@@ -32,6 +32,7 @@ def outputs():
         s_pr=np.array([0.1, 0.4, 0.3, 0.9]), s_pr_known=np.array([0.1, 0.2, 0.3, 0.9]),
         s_fnn_seeds=np.array([[0.2, 0.9], [0.1, 0.1], [0.8, 0.2], [0.9, 0.3]]),
         s_winclip=np.array([0.1, 0.6, 0.5, 0.9]), s_winclip_known=np.array([0.9, 0.8, 0.2, 0.1]),
+        s_association=np.stack([[[0.2, 0.2, 0.8, 0.8], [0, 0, 0, 1]], np.ones((2, 4)), np.full((2, 4), np.nan)]),
         embedding=unit(rng.normal(size=(4, 5))), good_embedding=unit(rng.normal(size=(6, 5))),
         good_groups=np.array(["a", "b"] * 3),
     )  # fmt: skip
@@ -56,7 +57,23 @@ def test_a_file_without_windows_says_so(outputs):
     bare = Outputs(**{**vars(outputs), "s_winclip": np.zeros(0), "s_winclip_known": np.zeros(0)})
     table = {(row.setup, row.method): row for row in rows("set", "single", bare)}
     assert "ViT" in table["0-shot known object", "WinCLIP"].reason
-    assert "ViT" in table["1-shot", "s_img, association; WinCLIP+"].reason
+    assert "ViT" in table["1-shot", "WinCLIP+"].reason
+    nothing = Outputs(**{**vars(outputs), "s_association": np.zeros(0)})
+    table = {(row.setup, row.method): row for row in rows("set", "single", nothing)}
+    assert "ViT" in table["2-shot", "s_img, association"].reason
+
+
+def test_few_shot_rows_take_the_association_of_their_own_shots(outputs):
+    table = {(row.setup, row.method): row for row in rows("set", "single", outputs)}
+    # Two references say nothing (all ties); of four references the groups have three good pictures.
+    assert table["2-shot", "s_img, association"].cells["auroc"].mean == 0.5
+    assert "4 references asked for" in table["4-shot", "s_img, association"].reason
+    # What is the same for all pictures changes no order.
+    both = np.array([outputs.s_pr + head + 1 for head in outputs.s_fnn_seeds.T])
+    expected = [np.mean([[(bad > good) + (bad == good) / 2 for good in row[:2]] for bad in row[2:]]) for row in both]
+    assert table["2-shot", "CLIP + FNN + s_img, association"].cells["auroc"].mean == pytest.approx(np.mean(expected))
+    # WinCLIP+ names the object where it has a name: s_winclip_known orders none rightly.
+    assert table["2-shot", "WinCLIP+"].cells["auroc"].mean == 0.0
 
 
 def test_multi_crop_has_rows_of_its_own_methods_alone(outputs):
