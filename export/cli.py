@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from wordsight.export.parity import ParityReport
+    from wordsight.runtime.manifest import WinclipSpec
 
 __all__ = ["export"]
-
-_FULL_HD = (1080, 1920)  # height, width of the frame that the share is stated for
 
 
 class FitOption(str, Enum):
@@ -65,6 +63,19 @@ def export(
     winclip: Annotated[
         bool, typer.Option("--winclip", help="Add WinCLIP's score and map, and the windows for few-shot; needs a ViT.")
     ] = False,
+    winclip_temperature: Annotated[
+        float | None, typer.Option(metavar="T", help="WinCLIP's T: 0.01 as in its paper, or 0.07.", show_default="0.01")
+    ] = None,
+    winclip_mean: Annotated[
+        str | None,
+        typer.Option(
+            metavar="raw|unit", help="WinCLIP's mean of prompts: as embedded, or of unit length.", show_default="raw"
+        ),
+    ] = None,
+    winclip_templates: Annotated[
+        int | None,
+        typer.Option(metavar="22|21", help="How many templates WinCLIP's states are put in.", show_default="22"),
+    ] = None,
     heatmap: Annotated[
         bool,
         typer.Option(
@@ -102,10 +113,12 @@ def export(
     """
     from rich.console import Console
 
+    from wordsight.export.report import FULL_HD, print_report, print_share, write_json
     from wordsight.runtime.files import check_output_file
 
     check_output_file(output)
     camera = () if frame is None else _camera(frame)
+    options = _winclip_options(winclip, winclip_temperature, winclip_mean, winclip_templates)
     if json_path is not None:
         check_output_file(json_path)
 
@@ -125,6 +138,7 @@ def export(
                 objects=() if objects is None else objects.split(","),
                 patches_output=patches,
                 winclip=winclip,
+                winclip_options=options,
                 heatmap=heatmap,
                 precision=precision,
                 seeds_output=seeds_output,
@@ -137,7 +151,7 @@ def export(
             )
         except ParityError as error:
             if json_path is not None:
-                _write_json(json_path, error.report, precision, None, None)
+                write_json(json_path, error.report, precision, None, None)
             raise
 
     from wordsight.runtime.fits import seen_share
@@ -145,13 +159,13 @@ def export(
 
     manifest = read_manifest(output)  # what is stated below is what the file says, not what was meant
     spec = manifest.input
-    height, width = spec.camera or _FULL_HD
+    height, width = spec.camera or FULL_HD
     seen = seen_share(height, width, spec.size, spec.fit, spec.camera)
     size = output.stat().st_size
-    _print_report(report, output, size)
-    _print_share(seen, spec.fit, height, width)
+    print_report(report, output, size)
+    print_share(seen, spec.fit, height, width)
     if json_path is not None:
-        _write_json(json_path, report, precision, size, seen_share(*_FULL_HD, spec.size, spec.fit, spec.camera))
+        write_json(json_path, report, precision, size, seen_share(*FULL_HD, spec.size, spec.fit, spec.camera))
 
 
 def _camera(text: str) -> tuple[int, int]:
@@ -164,54 +178,29 @@ def _camera(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _print_report(report: ParityReport, output: Path, size: int) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+def _winclip_options(
+    winclip: bool, temperature: float | None, mean: str | None, templates: int | None
+) -> WinclipSpec | None:
+    """What was asked for, the rest as in the paper; None where nothing was.
 
-    console = Console()
-    if report.frames:
-        table = Table(title=f"{report.backend} against torch, {report.frames} frames")
-        table.add_column("output")
-        table.add_column("max difference", justify="right")
-        table.add_column("mean difference", justify="right")
-        for name, largest in report.max.items():
-            table.add_row(name, f"{largest:.1e}", f"{report.mean[name]:.1e}")
-        console.print(table)
-        console.print(f"parity: {report.status}, allowed is {report.tolerance:.0e}")
-    else:
-        console.print("[yellow]parity: not run[/]; nothing on this machine can run the file, and it says so inside")
-    console.print(f"wrote {escape(str(output))}, {size / 1e6:.1f} MB", soft_wrap=True)
+    Raises:
+        SettingError: an option without --winclip, or with another value than it takes.
+    """
+    from wordsight.runtime.errors import SettingError
+    from wordsight.runtime.manifest import WinclipSpec
 
-
-def _print_share(seen: float, fit: str, height: int, width: int) -> None:
-    from rich.console import Console
-
-    text = f"--fit {fit}: {seen:.1%} of a {width}x{height} frame is seen"
-    if seen < 1:
-        Console(stderr=True).print(
-            f"[yellow]warning:[/] {text}; --fit pad, squash or tiles shows all of it", highlight=False
-        )
-    else:
-        Console().print(text, highlight=False)
-
-
-def _write_json(path: Path, report: ParityReport, precision: str, size: int | None, seen: float | None) -> None:
-    import math
-
-    from wordsight.runtime.figures import Figure, write_figures
-
-    def figure(name: str, value: float | None, reason: str, unit: str = "") -> Figure:
-        known = value is not None and math.isfinite(value)
-        frames = report.frames if name.startswith("drift") else None
-        return Figure(name, value if known else None, unit, n=frames, reason=None if known else reason)
-
-    absent = "no backend at hand can run the graph" if not report.frames else "the difference is not a number"
-    figures = [figure(f"drift.{precision}.tolerance", report.tolerance, "")]
-    for kind, differences in (("max", report.max), ("mean", report.mean)):
-        figures.append(figure(f"drift.{precision}.{kind}", differences.get("score"), absent))
-        for name in differences:
-            figures.append(figure(f"drift.{precision}.{kind}.{name}", differences[name], absent))
-    figures.append(figure("file.size", size, "over tolerance, no file was written", "bytes"))
-    figures.append(figure("seen_share.1920x1080", seen, "over tolerance, no file was written"))
-    write_figures(path, "export", figures)
+    given: dict[str, Any] = {}
+    known: tuple[tuple[str, object, tuple[object, ...]], ...] = (
+        ("temperature", temperature, (0.01, 0.07)),
+        ("mean", mean, ("raw", "unit")),
+        ("templates", templates, (22, 21)),
+    )
+    for name, value, values in known:
+        if value is None:
+            continue
+        if not winclip:
+            raise SettingError(f"--winclip-{name} goes with --winclip: add it, or leave --winclip-{name} out")
+        if value not in values:
+            raise SettingError(f"--winclip-{name} takes {' or '.join(map(str, values))}, got {value}")
+        given[name] = value
+    return WinclipSpec(**given) if given else None

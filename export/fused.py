@@ -19,7 +19,7 @@ from wordsight.export.fold import fold_heads
 from wordsight.export.heatmap import TextTokens, text_tokens
 from wordsight.export.patches import WithPatches
 from wordsight.export.views import CutViews
-from wordsight.export.winclip import WindowMap
+from wordsight.export.winclip import TEMPERATURES, WindowMap
 from wordsight.export.windows import Windows
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class FusedDetector(nn.Module):
         patches_output: whether the encoder's patch tokens are an output too.
         winclip: (1 + O, 2, D) float, WinCLIP's guiding embeddings of the default object and of further ones, or None:
             the outputs of `WINCLIP_OUTPUTS`, and with objects ``s_winclip_objects``.
+        winclip_temperature: T of WinCLIP's softmax.
         heatmap: whether both scores of every patch are an output too, summed as ``score`` is.
 
     Raises:
@@ -83,6 +84,7 @@ class FusedDetector(nn.Module):
         objects: Tensor | None = None,
         patches_output: bool = False,
         winclip: Tensor | None = None,
+        winclip_temperature: float = TEMPERATURES[0],
         heatmap: bool = False,
     ) -> None:
         super().__init__()
@@ -95,9 +97,11 @@ class FusedDetector(nn.Module):
         windows = None if winclip is None else Windows(visual)
         if windows is not None and winclip is not None:
             tower: nn.Module = windows
-            self.window_map = WindowMap(winclip[0], windows.grid, temperature=temperature)
+            self.window_map = WindowMap(winclip[0], windows.grid, temperature=winclip_temperature)
             if objects is not None:
-                self.register_buffer("winclip_directions", _directions(winclip[1:], temperature), persistent=False)
+                self.register_buffer(
+                    "winclip_directions", _directions(winclip[1:], winclip_temperature), persistent=False
+                )
         else:
             tower = with_plain_attention(visual)
         if heatmap:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -27,7 +27,8 @@ from wordsight.export.fused import INPUT_NAME, TEMPERATURE, FusedDetector
 from wordsight.export.graph import OPSETS, build_graph
 from wordsight.export.parity import TOLERANCES, ParityReport, compare_with_onnxruntime, parity_frames
 from wordsight.export.plain import reference_outputs
-from wordsight.runtime.errors import MissingPart, OutputError, SettingError
+from wordsight.export.settings import check_outputs, check_settings
+from wordsight.runtime.errors import MissingPart, OutputError
 from wordsight.runtime.files import check_output_file, whole_file
 from wordsight.runtime.fits import Fit
 from wordsight.runtime.manifest import (
@@ -36,8 +37,8 @@ from wordsight.runtime.manifest import (
     InputSpec,
     Manifest,
     ScoreSpec,
+    WinclipSpec,
 )
-from wordsight.runtime.manifest_input import MAX_ASPECT
 
 if TYPE_CHECKING:
     from wordsight.train.checkpoint import HeadFile
@@ -56,6 +57,7 @@ def export_model(
     objects: Sequence[str] = (),
     patches_output: bool = False,
     winclip: bool = False,
+    winclip_options: WinclipSpec | None = None,
     heatmap: bool = False,
     precision: str = "fp32",
     seeds_output: bool = False,
@@ -78,6 +80,7 @@ def export_model(
         objects: names of further objects, each with a column of the output ``s_pr_objects`` (N, O).
         patches_output: add the output ``patches`` (N, P, D).
         winclip: add WinCLIP's score, map, windows and patches, by its prompt ensemble for the head's object.
+        winclip_options: temperature, mean and templates of WinCLIP; None for the paper's.
         heatmap: add the output ``heatmap`` (N, h, w): the score of every patch, by the prompts of the head's object.
         precision: "fp32".
         seeds_output: add the output ``s_fnn_seeds`` (N, K).
@@ -100,11 +103,9 @@ def export_model(
         NoBackend, MissingPart: nothing here can run the graph, and ``unverified`` is false.
         TrainingError: the head file or the encoder cannot be loaded.
     """
-    _check_settings(fit, camera, precision, w_pr, w_fnn, opset)
-    if winclip and (patches_output or camera or crops != "single"):
-        raise SettingError("--winclip goes with --crops single, without --fit tiles and --patches (it brings patches)")
-    if heatmap and (camera or crops != "single"):
-        raise SettingError("--heatmap is of the one square: it goes with --crops single, without --fit tiles")
+    check_settings(fit, camera, precision, w_pr, w_fnn, opset)
+    check_outputs(crops, camera, patches_output, winclip, winclip_options is not None, heatmap)
+    how = winclip_options or WinclipSpec()
     crop_set = parse_crops(crops)
     target = check_output_file(out_path)
     if target.exists() and Path(head_path).exists() and target.samefile(head_path):
@@ -121,7 +122,11 @@ def export_model(
     guiding = _embed_guiding(encoder, [head_file.settings.pair])[0]
     guiding_objects = _embed_guiding(encoder, pairs) if pairs else None
     named = [head_file.settings.pair, *pairs]
-    guiding_winclip = torch.stack([class_embeddings(encoder, pair.object) for pair in named]) if winclip else None
+    guiding_winclip = None
+    if winclip:
+        guiding_winclip = torch.stack(
+            [class_embeddings(encoder, pair.object, templates=how.templates, mean=how.mean) for pair in named]
+        )
     score = ScoreSpec(w_pr=w_pr, w_fnn=w_fnn, temperature=TEMPERATURE)
 
     on_step("writing the graph")
@@ -137,6 +142,7 @@ def export_model(
         objects=guiding_objects,
         patches_output=patches_output,
         winclip=guiding_winclip,
+        winclip_temperature=how.temperature,
         heatmap=heatmap,
     ).to(next(encoder.model.parameters()).device)
     model = build_graph(detector, opset=opset)
@@ -155,6 +161,7 @@ def export_model(
         objects=guiding_objects,
         patches=patches_output,
         winclip=guiding_winclip,
+        winclip_temperature=how.temperature,
         heatmap=heatmap,
     )
     tolerance = TOLERANCES[precision]
@@ -189,6 +196,7 @@ def export_model(
         crops=describe_crops(layout, encoder.image_size),
         objects=tuple(describe_object(pair) for pair in pairs),
         heatmap=describe_heatmap(detector.heat),
+        winclip=how,
         score=score,
         head=HeadSpec(sha256=head_file.sha256, seeds=tuple(head_file.seeds)),
         training=head_file.settings.to_dict(),
@@ -202,23 +210,6 @@ def export_model(
     with whole_file(target) as file:
         file.write(model.SerializeToString(deterministic=True))
     return report
-
-
-def _check_settings(fit: str, camera: tuple[int, ...], precision: str, w_pr: float, w_fnn: float, opset: int) -> None:
-    if fit not in get_args(Fit):
-        raise SettingError(f"--fit takes {', '.join(get_args(Fit))}, got {fit}")
-    if fit == "tiles" and not camera:
-        raise SettingError("--fit tiles needs the size of the camera's frames: --frame WIDTHxHEIGHT, such as 1920x1080")
-    if fit != "tiles" and camera:
-        raise SettingError(f"--frame goes with --fit tiles, got --fit {fit}")
-    if camera and (len(camera) != 2 or min(camera) < 1 or max(camera) > MAX_ASPECT * min(camera)):
-        raise SettingError(f"--frame takes WIDTHxHEIGHT, sides at most 1 to {MAX_ASPECT}, got {camera[::-1]}")
-    if precision not in TOLERANCES:
-        raise SettingError(f"--precision takes {', '.join(TOLERANCES)}, got {precision}")
-    if opset not in OPSETS:
-        raise SettingError(f"--opset takes {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
-    if not all(math.isfinite(weight) and weight >= 0 for weight in (w_pr, w_fnn)) or w_pr + w_fnn == 0:
-        raise SettingError(f"--weights takes two numbers of 0 or more, not both 0, got {w_pr:g} {w_fnn:g}")
 
 
 def _load_encoder(head_file: HeadFile, spec: str | None, device: str) -> Encoder:

@@ -19,6 +19,7 @@ from torch import Tensor
 from wordsight.export.fused import TEMPERATURE
 from wordsight.export.plain_heatmap import patches_in_text_space
 from wordsight.export.plain_winclip import winclip_outputs
+from wordsight.export.winclip import TEMPERATURES
 
 if TYPE_CHECKING:
     from wordsight.export.crops import Layout
@@ -43,6 +44,7 @@ def reference_outputs(
     objects: Tensor | None = None,
     patches: bool = False,
     winclip: Tensor | None = None,
+    winclip_temperature: float = TEMPERATURES[0],
     heatmap: bool = False,
 ) -> Outputs:
     """Every output of the graph by the plain way (sections 3.1 and 3.3), in float32.
@@ -61,6 +63,7 @@ def reference_outputs(
         objects: (O, 2, D) guiding prompts of further objects.
         patches: whether patches are wanted.
         winclip: (1 + O, 2, D) guiding embeddings of WinCLIP, whose outputs are wanted too; of one uncut square.
+        winclip_temperature: T of WinCLIP's softmax.
         heatmap: whether the heat map is wanted; of one uncut square.
 
     Returns:
@@ -71,22 +74,26 @@ def reference_outputs(
     boxes = ((0, 0, size),) if layout is None else layout.boxes
     whole = (0,) if layout is None else layout.whole
     views = [
-        _one_view(encoder, heads, guiding, _cut(frames, box, size), temperature, objects, patches, winclip)
-        for box in boxes
+        _one_view(encoder, heads, guiding, _cut(frames, box, size), temperature, objects, patches) for box in boxes
     ]
     outputs = {
         name: torch.stack([view[name] for view in views]).mean(dim=0)
         for name in views[0]
         if name not in ("embedding", "patches")
     }
-    if winclip is not None:
-        outputs["patches"] = views[0]["patches"]
     outputs["score"] = w_pr * outputs["s_pr"] + w_fnn * outputs["s_fnn"]
     outputs["embedding"] = F.normalize(torch.stack([views[index]["embedding"] for index in whole]).sum(dim=0), dim=-1)
     if patches:
         outputs["patches"] = torch.cat([views[index]["patches"] for index in whole], dim=1)
-    if heatmap:
-        outputs["heatmap"] = _heatmap(encoder, heads, guiding, _images(encoder, frames), temperature, w_pr, w_fnn)
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        if winclip is not None:
+            images = _images(encoder, frames)
+            outputs |= winclip_outputs(cast(Any, encoder.model).visual, images, winclip[0], winclip_temperature)
+            if objects is not None:
+                columns = [_prompt_guided(outputs["embedding"], pair, winclip_temperature) for pair in winclip[1:]]
+                outputs["s_winclip_objects"] = torch.stack(columns, dim=1)  # (N, O)
+        if heatmap:
+            outputs["heatmap"] = _heatmap(encoder, heads, guiding, _images(encoder, frames), temperature, w_pr, w_fnn)
     return {name: value.cpu().numpy() for name, value in outputs.items()}
 
 
@@ -110,7 +117,6 @@ def _one_view(
     temperature: float,
     objects: Tensor | None,
     patches: bool,
-    winclip: Tensor | None,
 ) -> dict[str, Tensor]:
     """What one square of each frame gives, uint8 BGR (N, S, S, 3)."""
     images = _images(encoder, frames)
@@ -123,11 +129,6 @@ def _one_view(
             found["s_pr_objects"] = torch.stack(columns, dim=1)  # (N, O)
         if patches:
             found["patches"] = F.normalize(_patches(encoder, images), dim=-1)
-        if winclip is not None:
-            found |= winclip_outputs(cast(Any, encoder.model).visual, images, winclip[0], temperature)
-            if objects is not None:
-                columns = [_prompt_guided(unit, pair, temperature) for pair in winclip[1:]]
-                found["s_winclip_objects"] = torch.stack(columns, dim=1)  # (N, O)
         seeds = _by_seed(heads, unit)
     return {**found, "s_fnn": seeds.mean(dim=1), "s_fnn_seeds": seeds}
 
@@ -156,13 +157,12 @@ def _heatmap(
     w_fnn: float,
 ) -> Tensor:
     """The heat map (N, h, w): every row of patches scored as if it were a picture."""
-    with torch.backends.cudnn.flags(allow_tf32=False):
-        patches = patches_in_text_space(cast(Any, encoder.model).visual, images)  # (N, h, w, D)
-        rows = []
-        for row in F.normalize(patches, dim=-1).unbind(dim=1):
-            unit = row.reshape(-1, row.shape[-1])
-            score = w_pr * _prompt_guided(unit, guiding, temperature) + w_fnn * _by_seed(heads, unit).mean(dim=1)
-            rows.append(score.reshape(len(images), -1))
+    patches = patches_in_text_space(cast(Any, encoder.model).visual, images)  # (N, h, w, D)
+    rows = []
+    for row in F.normalize(patches, dim=-1).unbind(dim=1):
+        unit = row.reshape(-1, row.shape[-1])
+        score = w_pr * _prompt_guided(unit, guiding, temperature) + w_fnn * _by_seed(heads, unit).mean(dim=1)
+        rows.append(score.reshape(len(images), -1))
     return torch.stack(rows, dim=1)
 
 

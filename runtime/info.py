@@ -74,6 +74,7 @@ def rows(manifest: "Manifest", path: Path) -> list[tuple[str, str]]:
         ("words", f"[n] {prompts.normal_word!r}, [a] {prompts.anomalous_word!r}"),
         ("score", f"{score.formula}, w_pr {score.w_pr:g}, w_fnn {score.w_fnn:g}, T {score.temperature:g}"),
         ("heat map", _heatmap(manifest.heatmap)),
+        ("WinCLIP", _winclip(manifest)),
         ("head", f"seed{'s' if len(manifest.head.seeds) > 1 else ''} {', '.join(map(str, manifest.head.seeds))}"),
         ("  sha256", manifest.head.sha256),
         ("training", _pairs(manifest.training)),
@@ -106,6 +107,13 @@ def _crops(crops: "CropSpec") -> str:
 def _heatmap(heatmap: "HeatmapSpec") -> str:
     """The way in words, and nothing where there is no heat map."""
     return f"{heatmap.way} in the last {heatmap.blocks} blocks" if heatmap.blocks else heatmap.way
+
+
+def _winclip(manifest: "Manifest") -> str:
+    spec = manifest.winclip
+    if "s_winclip" not in manifest.outputs:
+        return ""
+    return f"T {spec.temperature:g}, {spec.mean} mean of prompts in {spec.templates} templates"
 
 
 def _pairs(values: dict[str, Any]) -> str:

@@ -32,3 +32,18 @@ class HeatmapSpec:
         given = outputs.get("heatmap")
         require(given is not None or not self.way, "outputs", "an output heatmap", list(outputs))
         require(given is None or len(given) == 3, "outputs.heatmap", "[N, h, w]", given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WinclipSpec:
+    """How WinCLIP's scores were made, where the file gives them; the defaults are the paper's (arXiv 2303.14814)."""
+
+    temperature: float = 0.01
+    """T of the softmax; 0.07 in anomalib."""
+    mean: Literal["raw", "unit"] = "raw"
+    """Of prompts: of their embeddings as they are, or each brought to unit length first."""
+    templates: Literal[22, 21] = 22
+    """How many templates each state was put into; 21 in anomalib."""
+
+    def __post_init__(self) -> None:
+        require(self.temperature > 0, "winclip.temperature", "above 0", self.temperature)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,9 @@ from wordsight.train.embed import embed_texts
 from wordsight.train.encoders import Encoder, load_encoder
 from wordsight.train.fit import Settings, train_heads
 from wordsight.train.head import Head
+from wordsight.train.prompts import PromptPair
 
+TINY_SIZE, TINY_WIDTH = 32, 16
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -157,6 +160,34 @@ def vit(paper: Trained) -> Exported:
     graph = onnx.load(paper.model_path)
     graph.ClearField("metadata_props")
     return Exported(paper.encoder, head_file.heads, guiding, detector, graph.SerializeToString())
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    """A real open_clip model from a local checkpoint with random weights, small enough to export in seconds."""
+    import open_clip
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("tiny")
+    config = {
+        "embed_dim": TINY_WIDTH,
+        "vision_cfg": {"image_size": TINY_SIZE, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+    }
+    (folder / "tiny-vit.json").write_text(json.dumps(config), encoding="utf-8")
+    open_clip.add_model_config(folder / "tiny-vit.json")
+    torch.save(open_clip.create_model("tiny-vit").state_dict(), folder / "weights.pt")
+    return load_encoder(f"tiny-vit:{folder / 'weights.pt'}")
+
+
+@pytest.fixture(scope="session")
+def head_path(tiny: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(3)
+    settings = Settings(pair=PromptPair("a fine", "a cracked", "gear"), num_pairs=10, widths=(8, 4, 4))
+    path = tmp_path_factory.mktemp("head") / "head.safetensors"
+    heads = [Head(TINY_WIDTH, settings.widths).eval() for _ in range(3)]
+    save_heads(path, heads, settings, (4, 5, 6), tiny)
+    return path
 
 
 @pytest.fixture(params=["mini", "vit"])

@@ -16,43 +16,10 @@ from wordsight.export.errors import HeadMismatch, ParityError
 from wordsight.export.onnx import export_model
 from wordsight.runtime.errors import MissingPart, OutputError, SettingError
 from wordsight.runtime.manifest import read_manifest
-from wordsight.train.checkpoint import save_heads
-from wordsight.train.encoders import Encoder, load_encoder
+from wordsight.train.encoders import Encoder
 from wordsight.train.errors import EncoderError
-from wordsight.train.fit import Settings
-from wordsight.train.prompts import PromptPair
 
 SIZE, WIDTH = 32, 16
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
-    """A real open_clip model from a local checkpoint with random weights, small enough to export in seconds."""
-    import open_clip
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("tiny")
-    config = {
-        "embed_dim": WIDTH,
-        "vision_cfg": {"image_size": SIZE, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
-        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-    }
-    (folder / "tiny-vit.json").write_text(json.dumps(config), encoding="utf-8")
-    open_clip.add_model_config(folder / "tiny-vit.json")
-    torch.save(open_clip.create_model("tiny-vit").state_dict(), folder / "weights.pt")
-    return load_encoder(f"tiny-vit:{folder / 'weights.pt'}")
-
-
-@pytest.fixture(scope="session")
-def head_path(tiny: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from wordsight.train.head import Head
-
-    torch.manual_seed(3)
-    settings = Settings(pair=PromptPair("a fine", "a cracked", "gear"), num_pairs=10, widths=(8, 4, 4))
-    path = tmp_path_factory.mktemp("head") / "head.safetensors"
-    heads = [Head(WIDTH, settings.widths).eval() for _ in range(3)]
-    save_heads(path, heads, settings, (4, 5, 6), tiny)
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,10 @@ from wordsight.export.errors import ExportError
 from wordsight.export.fused import WINCLIP_OUTPUTS
 from wordsight.export.onnx import export_model
 from wordsight.runtime import Model
+from wordsight.runtime.cli import main
 from wordsight.runtime.errors import SettingError
 from wordsight.runtime.few_shot import s_img, s_img_map, winclip_sum
+from wordsight.runtime.manifest import WinclipSpec
 from wordsight.runtime.reference_builder import ReferenceBuilder
 from wordsight.train.checkpoint import save_heads
 from wordsight.train.compositional import ensemble
@@ -98,3 +100,63 @@ def test_a_convolutional_encoder_is_refused(tmp_path):
 def test_what_does_not_go_with_winclip(head, tmp_path, options):
     with pytest.raises(SettingError, match="--winclip"):
         export_model(head[0], tmp_path / "m.onnx", winclip=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "temperature", "mean", "templates"),
+    [((), 0.01, "raw", 22), (("--winclip-temperature", "0.07", "--winclip-mean", "unit"), 0.07, "unit", 22),
+     (("--winclip-templates", "21"), 0.01, "raw", 21)],
+)  # fmt: skip
+def test_its_options_are_what_the_file_scores_by(
+    tiny, head_path, tmp_path, capfd, options, temperature, mean, templates
+):
+    path = tmp_path / "m.onnx"
+    assert command("export", head_path, "-o", path, "--winclip", "--objects", "metal nut", *options) == 0
+    frames = np.random.default_rng(3).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    with Model(path) as opened, torch.inference_mode():
+        scores, spec = opened.score(frames), opened.manifest.winclip
+        rgb = torch.from_numpy(frames[..., ::-1].copy()).permute(0, 3, 1, 2) / 255
+        std, shift = (torch.tensor(values)[:, None, None] for values in (tiny.std, tiny.mean))
+        images = F.normalize(tiny.model.encode_image((rgb - shift) / std), dim=-1)
+        for name, got in (("gear", scores.s_winclip), ("metal nut", scores.s_winclip_objects[:, 0])):
+            texts = []
+            for prompts in ensemble(name, templates):
+                rows = tiny.model.encode_text(tiny.tokenize(prompts))
+                texts.append((F.normalize(rows, dim=-1) if mean == "unit" else rows).mean(dim=0))
+            logits = images @ F.normalize(torch.stack(texts), dim=-1).T / temperature
+            np.testing.assert_allclose(got, torch.softmax(logits, dim=-1)[:, 1].numpy(), atol=2e-5)
+    assert (spec.temperature, spec.mean, spec.templates) == (temperature, mean, templates)
+    capfd.readouterr()
+    assert command("info", path) == 0
+    said = " ".join(capfd.readouterr().out.split())
+    assert f"WinCLIP T {temperature:g}, {mean} mean of prompts in {templates} templates" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--winclip-temperature", "0.07"], "--winclip-temperature goes with --winclip"),
+        (["--winclip-mean", "unit"], "--winclip-mean goes with --winclip"),
+        (["--winclip-templates", "21"], "--winclip-templates goes with --winclip"),
+        (["--winclip", "--winclip-temperature", "0.5"], "takes 0.01 or 0.07, got 0.5"),
+        (["--winclip", "--winclip-mean", "median"], "takes raw or unit, got median"),
+        (["--winclip", "--winclip-templates", "23"], "takes 22 or 21, got 23"),
+    ],
+)
+def test_options_that_make_no_sense_are_one_line(head_path, tmp_path, capfd, words, says):
+    assert command("export", head_path, "-o", tmp_path / "m.onnx", *words) == 2
+    told = capfd.readouterr().err
+    assert says in " ".join(told.split())
+    assert len(told.splitlines()) <= 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_without_winclip_are_refused_in_python_too(head_path, tmp_path):
+    with pytest.raises(SettingError, match="go with --winclip"):
+        export_model(head_path, tmp_path / "m.onnx", winclip_options=WinclipSpec())
+
+
+def command(*words):
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    return int(ended.value.code or 0)
