@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 
 def train_and_export(
-    encoder: "Encoder", settings: "Settings", seeds: Sequence[int], folder: Path, *, cache: Path | None = None
+    encoder: "Encoder",
+    settings: "Settings",
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    cache: Path | None = None,
+    heatmap: bool = False,
 ) -> "tuple[Path, list[Head]]":
     """Train one head a seed and export all of them in one file that also gives every seed's own score.
 
@@ -21,6 +27,7 @@ def train_and_export(
         seeds: One head each.
         folder: Where `head.safetensors` and `model.onnx` are written; it must exist.
         cache: Folder that keeps text embeddings from run to run, or None.
+        heatmap: Let the file give heat maps, too.
 
     Returns:
         The path of `model.onnx`, and the heads with their histories.
@@ -32,7 +39,7 @@ def train_and_export(
     heads = train_heads(encoder, settings, seeds, cache=cache)
     head_path, model_path = folder / "head.safetensors", folder / "model.onnx"
     save_heads(head_path, heads, settings, seeds, encoder)
-    export_model(head_path, model_path, encoder_spec=encoder.spec, seeds_output=True)
+    export_model(head_path, model_path, encoder_spec=encoder.spec, seeds_output=True, heatmap=heatmap)
     return model_path, heads
 
 

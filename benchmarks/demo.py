@@ -42,7 +42,7 @@ def main() -> None:
         say(f"     {prompt}", markup=False)
 
     say(f"\n[bold]2  A detector.[/] {len(SEEDS)} heads learn to tell the embeddings apart; one file holds them.")
-    model_path, heads = train_and_export(encoder, settings, SEEDS, FOLDER)
+    model_path, heads = train_and_export(encoder, settings, SEEDS, FOLDER, heatmap=True)
     for seed, head in zip(SEEDS, heads, strict=True):
         losses = np.asarray(head.history.losses if head.history else [])
         quarters = [f"{part.mean():.3f}" for part in np.array_split(losses, 5)]
@@ -54,7 +54,7 @@ def main() -> None:
     write_pictures(held_out(PICTURES), pictures)
     jsonl = FOLDER / "scores.jsonl"
     arguments = ["run", str(model_path), str(pictures / "test"), "--jsonl", str(jsonl), "--annotate",
-                 str(FOLDER / "annotated")]  # fmt: skip
+                 str(FOLDER / "annotated"), "--overlay"]  # fmt: skip
     say(f"     $ wordsight {' '.join(arguments)}", markup=False)
     done = subprocess.run([sys.executable, "-c", _RUN, *arguments], stdout=subprocess.DEVNULL, check=False)
     if done.returncode:

@@ -1,13 +1,17 @@
-"""Pieces of a self-contained page: style, pictures as data, tables. Every text is escaped; nothing is fetched."""
+"""The reports' pages: their style, and frames with what is known of them. Every text is escaped; nothing is fetched."""
 
-import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
-_THUMBNAIL = 240  # pixels, the longer side at most
+from wordsight.runtime import html
+from wordsight.runtime.heat import Heat
+from wordsight.runtime.html import data_uri, numbers, table, thumbnail
+from wordsight.runtime.overlay import overlay
+
+__all__ = ["STYLE", "data_uri", "frame", "numbers", "page", "table"]
 
 STYLE = """
 :root { --ink: #1d1d1f; --soft: #6e6e73; --line: #dcdce0; --paper: #fff; --good: #2b6f8a; --defect: #d0562f; }
@@ -41,6 +45,7 @@ figcaption b { color: var(--ink); font-variant-numeric: tabular-nums; }
 .frame { position: relative; line-height: 0; background: #ececee; }
 .frame img { width: 100%; height: auto; border-bottom: 3px solid var(--good); }
 .frame.defect img { border-color: var(--defect); }
+.heat { line-height: 0; margin-top: 4px; } .heat img { width: 100%; height: auto; }
 .frame svg { position: absolute; inset: 0 0 3px 0; height: calc(100% - 3px); }
 @media (max-width: 760px) { main { padding: 24px; margin: 0; } .pair { grid-template-columns: 1fr; }
   .frames { grid-template-columns: repeat(3, 1fr); } }
@@ -51,66 +56,32 @@ figcaption b { color: var(--ink); font-variant-numeric: tabular-nums; }
 
 
 def page(title: str, body: Iterable[str]) -> str:
-    """A whole HTML document that can load nothing from anywhere: its own policy forbids it."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
-        + "\n".join(body)
-        + "\n</main></body></html>\n"
-    )
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterable[int] = ()) -> str:
-    """A table of texts; the columns named by `numeric` are set right."""
-    right = set(numeric)
-
-    def cells(tag: str, row: Sequence[str]) -> str:
-        return "".join(
-            f'<{tag} class="n">{escape(text)}</{tag}>' if i in right else f"<{tag}>{escape(text)}</{tag}>"
-            for i, text in enumerate(row)
-        )
-
-    top = f"<thead><tr>{cells('th', head)}</tr></thead>" if head else ""
-    return f"<table>{top}<tbody>" + "".join(f"<tr>{cells('td', row)}</tr>" for row in rows) + "</tbody></table>"
-
-
-def numbers(items: Iterable[tuple[str, str]]) -> str:
-    """Large numbers with a line under each."""
-    inner = "".join(f"<div><b>{escape(value)}</b><span class=soft>{escape(text)}</span></div>" for value, text in items)
-    return f'<div class="numbers">{inner}</div>'
+    """A whole HTML document in the style of the reports; see `wordsight.runtime.html.page`."""
+    return html.page(title, body, STYLE)
 
 
 def frame(
-    picture: NDArray[np.uint8], mask: NDArray[np.bool_] | None, defective: bool, score: float, caption: str
+    picture: NDArray[np.uint8],
+    mask: NDArray[np.bool_] | None,
+    defective: bool,
+    score: float,
+    caption: str,
+    heat: Heat | None = None,
 ) -> str:
-    """A picture, uint8 (H, W, 3) BGR, shrunk and inline, with a thin box about the true defect where it is known."""
+    """A picture, uint8 (H, W, 3) BGR, shrunk and inline, with a thin box about the true defect where it is known.
+
+    Its heat map is drawn over a second copy below it.
+    """
     box = _box(mask) if mask is not None and mask.any() else ""
     kind = "frame defect" if defective else "frame"
+    below = ""
+    if heat is not None:
+        drawn = overlay(thumbnail(picture), heat)
+        below = f'<div class="heat"><img alt="heat map of {escape(caption)}" src="{data_uri(drawn)}"></div>'
     return (
-        f'<figure><div class="{kind}"><img alt="{escape(caption)}" src="{data_uri(picture)}">{box}</div>'
+        f'<figure><div class="{kind}"><img alt="{escape(caption)}" src="{data_uri(picture)}">{box}</div>{below}'
         f"<figcaption><b>{score:.3f}</b> {escape(caption)}</figcaption></figure>"
     )
-
-
-def data_uri(picture: NDArray[np.uint8]) -> str:
-    """uint8 (H, W, 3) BGR as a data URI: PNG where it is small, else a shrunken JPEG."""
-    import cv2
-
-    shrink = _THUMBNAIL / max(picture.shape[:2])
-    if shrink < 1:
-        size = (max(1, round(picture.shape[1] * shrink)), max(1, round(picture.shape[0] * shrink)))
-        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-        done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
-        mime = "image/jpeg"
-    else:
-        done, data = cv2.imencode(".png", picture)
-        mime = "image/png"
-    if not done:
-        raise RuntimeError(f"OpenCV could not encode a picture of shape {picture.shape}")
-    return f"data:{mime};base64,{base64.b64encode(data.tobytes()).decode('ascii')}"
 
 
 def _box(mask: NDArray[np.bool_]) -> str:

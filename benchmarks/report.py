@@ -12,6 +12,8 @@ from wordsight.benchmarks.accuracy import MEANING, Accuracy, Group
 from wordsight.benchmarks.datasets import Sample
 from wordsight.benchmarks.tables import number, span
 from wordsight.runtime.files import whole_file
+from wordsight.runtime.fits import seen_place
+from wordsight.runtime.heat import Heat, region_level
 
 _SHOWN = 6  # frames a row
 
@@ -57,6 +59,13 @@ def _body(accuracy: Accuracy) -> Iterator[str]:
         )
     yield "<h2>Frames</h2>"
     yield '<p class="soft">Higher scores mean more anomalous. A box marks the true defect where it is known.</p>'
+    if scored.heatmap is not None:
+        top = _hottest(accuracy)
+        yield (
+            '<p class="soft">Below each picture is its heat map: both scores of every patch, from the same pass. '
+            f"Colours go from 0 to {top:g} in every picture alike; a line encloses what reaches "
+            f"{region_level(None, top):g}.</p>"
+        )
     yield from _frames(accuracy)
     yield "<h2>Figures</h2>"
     yield page.table(("figure", "value", "low … high", "n", "meaning"), _figure_rows(accuracy), (1, 2, 3))
@@ -118,8 +127,22 @@ def _frames(accuracy: Accuracy) -> Iterator[str]:
         for index in chosen[:_SHOWN]:
             sample = scored.samples[index]
             caption = f"{sample.kind}, {_called(sample)}"
-            yield page.frame(sample.load(), sample.load_mask(), sample.label == 1, float(scored.score[index]), caption)
+            picture, score = sample.load(), float(scored.score[index])
+            heat = _heat(accuracy, index, picture.shape[0], picture.shape[1])
+            yield page.frame(picture, sample.load_mask(), sample.label == 1, score, caption, heat)
         yield "</div>"
+
+
+def _heat(accuracy: Accuracy, index: int, height: int, width: int) -> Heat | None:
+    maps, spec, top = accuracy.scored.heatmap, accuracy.manifest.input, _hottest(accuracy)
+    if maps is None:
+        return None
+    place = seen_place(height, width, spec.size, spec.fit, spec.camera)
+    return Heat(maps[index], place, (height, width), top, region_level(None, top))
+
+
+def _hottest(accuracy: Accuracy) -> float:
+    return accuracy.manifest.score.w_pr + accuracy.manifest.score.w_fnn
 
 
 def _called(sample: Sample) -> str:

@@ -30,6 +30,7 @@ class Scored:
     embedding: NDArray[np.float32] | None  # (N, D)
     features: trivial.Features  # (N, F)
     seen: Floats  # (N,), share of each frame's area that reaches the encoder
+    heatmap: NDArray[np.float32] | None  # (N, h, w), where the file gives it
     failures: list[tuple[str, str]]
     """Name and reason of each picture that could not be read."""
 
@@ -60,11 +61,11 @@ def score_samples(model: "Model", samples: Sequence[Sample]) -> Scored:
         raise PictureError(f"none of the {len(samples)} pictures could be read; the first: {failures[0][1]}")
     joined = {
         name: None if getattr(outputs[0], name) is None else np.concatenate([getattr(o, name) for o in outputs])
-        for name in ("score", "s_pr", "s_fnn", "s_fnn_seeds", "embedding")
+        for name in ("score", "s_pr", "s_fnn", "s_fnn_seeds", "embedding", "heatmap")
     }
-    wide = {name: None if a is None else a.astype(np.float64) for name, a in joined.items() if name != "embedding"}
-    return Scored(read, embedding=joined["embedding"], features=np.stack(rows), seen=np.array(seen),
-                  failures=failures, **wide)  # type: ignore[arg-type]  # fmt: skip
+    narrow = {name: joined.pop(name) for name in ("embedding", "heatmap")}
+    wide = {name: None if a is None else a.astype(np.float64) for name, a in joined.items()}
+    return Scored(read, features=np.stack(rows), seen=np.array(seen), failures=failures, **wide, **narrow)  # type: ignore[arg-type]
 
 
 def feature_rows(samples: Sequence[Sample]) -> tuple[list[Sample], trivial.Features]:

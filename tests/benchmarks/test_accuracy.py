@@ -1,10 +1,13 @@
 """The benchmark around a model whose scores are planted: figures, faults and the report."""
 
+import base64
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -68,7 +71,7 @@ class PlantedModel:
         s_fnn = columns.mean(1)
         embedding = np.stack([level, 1 - level, level**2, np.ones_like(level)], 1)
         return SimpleNamespace(
-            score=level + 0.5 * s_fnn, s_pr=level, s_fnn=s_fnn, s_fnn_seeds=columns, embedding=embedding
+            score=level + 0.5 * s_fnn, s_pr=level, s_fnn=s_fnn, s_fnn_seeds=columns, embedding=embedding, heatmap=None
         )
 
 
@@ -168,6 +171,20 @@ def test_the_report_shows_plots_frames_settings_and_what_is_weak(measured):
     for needed in ("an honest <stand-in>", "56%", "cut short <here>", "num_pairs", "By noun", "shuffled_labels"):
         assert needed in read.text
     assert read.tags.count("svg") >= 3
+
+
+def test_the_report_shows_heat_maps_below_the_pictures_where_there_are_some(measured):
+    maps = np.zeros((120, 4, 4), np.float32)
+    maps[:, 1, 2] = 1.5  # the highest that this model can give
+    heated = dataclasses.replace(measured, scored=dataclasses.replace(measured.scored, heatmap=maps))
+    read = _Reader(report.render(heated))
+    assert read.tags.count("img") == 48
+    assert "from 0 to 1.5" in read.text
+    pictures = [cv2.imdecode(np.frombuffer(base64.b64decode(s.split(",")[1]), np.uint8), 1) for s in read.sources]
+    for plain, drawn in zip(pictures[::2], pictures[1::2], strict=True):
+        away = np.abs(drawn.astype(int) - int(plain[0, 0, 0])).sum(axis=2)
+        place = (away > 60).nonzero()
+        assert np.mean(place, axis=1) / drawn.shape[:2] == pytest.approx((1.5 / 4, 2.5 / 4), abs=0.05)
 
 
 def test_the_report_is_written_whole(measured, tmp_path):
