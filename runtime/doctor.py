@@ -23,7 +23,7 @@ _ENGINE_WHEELS = (
     "onnxruntime-silicon",
 )
 _WHEEL_OF = {"open_clip": "open-clip-torch", "tensorrt_rtx": "tensorrt-rtx-cu13"}
-_JETSON = Path("/etc/nv_tegra_release")
+JETSON = Path("/etc/nv_tegra_release")
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ def examine() -> list[Finding]:
         Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         Finding("processor", "ok", f"{cpu_name()}, {usable_cores()} cores usable"),
         Finding("memory", "ok", f"{memory} GiB" if memory else "not known"),
-        *([Finding("jetson", "ok", _JETSON.read_text(errors="replace").splitlines()[0])] if _JETSON.is_file() else []),
+        *([Finding("jetson", "ok", JETSON.read_text(errors="replace").splitlines()[0])] if JETSON.is_file() else []),
         *_opencv(),
         *_onnxruntime(),
         twins("OpenCV", _OPENCV_WHEELS, "opencv-python-headless"),
         twins("ONNX Runtime", _ENGINE_WHEELS, "onnxruntime"),
-        _module("tensorrt", "TensorRT", "sudo apt install python3-libnvinfer" if _JETSON.is_file() else
+        _module("tensorrt", "TensorRT", "sudo apt install python3-libnvinfer" if JETSON.is_file() else
                 "pip install 'wordsight[tensorrt]'"),
         _module("tensorrt_rtx", "TensorRT for RTX", "pip install 'wordsight[rtx]'"),
         _module("torch", "torch (training)", "pip install 'wordsight[train]'"),
@@ -108,7 +108,7 @@ def twins(what: str, wheels: tuple[str, ...], keep: str) -> Finding:
 
 
 def _opencv() -> list[Finding]:
-    mend = "sudo apt install python3-opencv" if _JETSON.is_file() else "pip install 'wordsight[runtime]'"
+    mend = "sudo apt install python3-opencv" if JETSON.is_file() else "pip install 'wordsight[runtime]'"
     try:
         import cv2
     except Exception as error:  # an OpenCV without its libraries fails with ImportError, AttributeError, OSError

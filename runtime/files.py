@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and what a file is."""
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import stat
@@ -62,6 +63,15 @@ def _named(path: str | os.PathLike[str]) -> Iterator[None]:
         if error.errno in _DISK_ERRORS and error.filename is None:
             error.filename = os.fspath(path)
         raise
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def check_output_file(path: str | os.PathLike[str]) -> Path:

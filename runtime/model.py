@@ -1,6 +1,5 @@
 """The public face: a model and the scores it gives."""
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from wordsight.runtime.backends import open_backend
 from wordsight.runtime.errors import FrameError, ModelError, SettingError
 from wordsight.runtime.few_shot import FewShot, few_shot_for
+from wordsight.runtime.files import file_sha256
 from wordsight.runtime.fits import seen_share
 from wordsight.runtime.manifest import Manifest, read_manifest
 from wordsight.runtime.preprocess import check_frame, fit_frame
@@ -124,11 +124,7 @@ class Model:
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of the file, 64 hexadecimal digits; read when first asked for."""
-        digest = hashlib.sha256()
-        with open(self.path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+        return file_sha256(self.path)
 
     def score(self, frames: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> Scores:
         """Score frames, in batches.

@@ -3,13 +3,15 @@
 import os
 from collections.abc import Callable
 
-from wordsight.runtime.backends.base import Backend
+from wordsight.runtime.backends.base import Backend, brief
 from wordsight.runtime.errors import MissingPart, ModelError, SettingError
 from wordsight.runtime.manifest import Manifest
 
 __all__ = ["BACKENDS", "Backend", "open_backend"]
 
-BACKENDS = ("auto", "ort", "ort-cpu", "ort-cuda", "openvino", "openvino-bf16")
+BACKENDS = (
+    "auto", "ort", "ort-cpu", "ort-cuda", "ort-tensorrt", "openvino", "openvino-bf16", "tensorrt", "tensorrt-rtx",
+)  # fmt: skip
 """Names that `open_backend` takes. "auto" is the fastest here that gives the same scores, "ort" the best provider of
 ONNX Runtime that really runs; every other name is that engine or an error."""
 
@@ -51,6 +53,10 @@ def open_backend(
         from wordsight.runtime.backends.openvino import OpenVinoBackend
 
         return OpenVinoBackend(path, manifest, precision="bf16" if name == "openvino-bf16" else "f32", threads=threads)
+    if name.startswith("tensorrt"):
+        from wordsight.runtime.backends.tensorrt_cache import open_tensorrt
+
+        return open_tensorrt(name, path, manifest, batch=batch, on_step=on_step)
     from wordsight.runtime.backends.ort import OrtBackend
 
     return OrtBackend(path, manifest, provider=name.removeprefix("ort-"), batch=batch, threads=threads)
@@ -69,7 +75,7 @@ def _best_provider(
             gpu.reason = gpu.reason.replace("asked for", "the best provider of ONNX Runtime that runs here")
             return gpu
         except (MissingPart, ModelError) as error:
-            refused = f"; ort-cuda does not run here: {error}"
+            refused = f"; ort-cuda does not run here: {brief(error)}"
     backend = OrtBackend(path, manifest, provider="cpu", threads=threads, onnxruntime=onnxruntime)
     backend.reason = f"the best provider of ONNX Runtime that runs here{refused}"
     return backend

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from wordsight.runtime.backends.base import Backend, Frames
+from wordsight.runtime.backends.base import Backend, Frames, brief
 from wordsight.runtime.errors import ModelError, WordsightError
 from wordsight.runtime.manifest import Manifest
 
@@ -33,7 +32,7 @@ class Trial:
     """A backend that ran the trial frames.
 
     Attributes:
-        frame_s: median seconds of a frame, batch 1, after the warm-up.
+        frame_s: seconds of a frame, batch 1, after the warm-up; the least of a few, for others use the machine, too.
         scores: (frames, 3) of score, s_pr and s_fnn.
     """
 
@@ -82,7 +81,7 @@ def choose(
             trial = run_trial(name, open_one(name), frames, clock)
         except WordsightError as error:
             errors.append(error)
-            notes.append(f"{name} does not run: {error}")
+            notes.append(f"{name} does not run: {brief(error)}")
             continue
         against = _against(trial, best, reference, agree)
         notes.append(f"{name} {trial.frame_s * 1000:.1f} ms a frame{against}")
@@ -116,6 +115,11 @@ def candidates(path: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
     what a threshold means, so it has to be asked for. TensorRT where an engine lies ready: building one takes minutes,
     and a line's start should not.
     """
+    for name, module in (("tensorrt", "tensorrt"), ("tensorrt-rtx", "tensorrt_rtx")):
+        if importlib.util.find_spec(module) is not None:
+            from wordsight.runtime.backends.tensorrt_cache import unready
+
+            yield name, unready(name, path, manifest)
     if importlib.util.find_spec("onnxruntime") is not None:
         from wordsight.runtime.backends.ort import listed
 
@@ -150,7 +154,7 @@ def run_trial(name: str, backend: Backend, frames: Frames, clock: Callable[[], f
     except BaseException:
         backend.close()
         raise
-    return Trial(name, backend, statistics.median(seconds), np.array(scores, np.float32))
+    return Trial(name, backend, min(seconds), np.array(scores, np.float32))
 
 
 def _against(trial: Trial, best: Trial | None, reference: Trial | None, agree: float) -> str:

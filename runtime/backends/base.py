@@ -7,7 +7,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from wordsight.runtime.errors import ModelError
+from wordsight.runtime.errors import MissingPart, ModelError, WordsightError
 from wordsight.runtime.manifest import Manifest
 
 Frames = NDArray[np.uint8]
@@ -89,3 +89,14 @@ def one_line(error: object) -> str:
     """Return an engine's message, which may run over many lines, as one of at most 300 characters."""
     text = " ".join(str(error).split())
     return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+def buckets(most: int) -> tuple[int, ...]:
+    """Batch sizes to prepare for: powers of two up to `most`, and `most`. A graph is captured for each that is met."""
+    return tuple(sorted({*(1 << power for power in range(most.bit_length()) if 1 << power <= most), most}))
+
+
+def brief(error: WordsightError) -> str:
+    """Return an error's message without the line that installs what is missing."""
+    install = f": {error.install}" if isinstance(error, MissingPart) else ""
+    return one_line(str(error).removesuffix(install))

@@ -5,14 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from wordsight.runtime.backends.base import Arrays, Frames, one_line, refusal
+from wordsight.runtime.backends.base import Arrays, Frames, buckets, one_line, refusal
 from wordsight.runtime.errors import ModelError
 from wordsight.runtime.manifest import Manifest
-
-
-def buckets(most: int) -> tuple[int, ...]:
-    """Batch sizes to prepare for: powers of two up to `most`, and `most`. A graph is captured for each that is met."""
-    return tuple(sorted({*(1 << power for power in range(most.bit_length()) if 1 << power <= most), most}))
 
 
 def gpu_session(
@@ -36,8 +31,12 @@ def gpu_session(
     """
     # fp32 stays fp32: TF32 rounds to ten bits, and would change scores behind the manifest's back.
     cuda = {"device_id": "0", "use_tf32": "0"}
-    graphs = ("CUDAExecutionProvider", {**cuda, "enable_cuda_graph": "1"})
-    attempts = [([graphs], "CUDA graphs"), ([("CUDAExecutionProvider", cuda)], "without CUDA graphs")]
+    if provider == "tensorrt":
+        first = ("TensorrtExecutionProvider", _tensorrt_options(path, manifest, batch))
+        attempts = [([first, ("CUDAExecutionProvider", cuda)], "engine cache")]
+    else:
+        graphs = ("CUDAExecutionProvider", {**cuda, "enable_cuda_graph": "1"})
+        attempts = [([graphs], "CUDA graphs"), ([("CUDAExecutionProvider", cuda)], "without CUDA graphs")]
     refused: Exception | None = None
     for providers, told in attempts:
         try:
@@ -49,6 +48,24 @@ def gpu_session(
         session.disable_fallback()
         return session, told if refused is None else f"{told}: {one_line(refused)}"
     raise refusal("ONNX Runtime", os.fspath(path), manifest, refused or RuntimeError("no attempt")) from refused
+
+
+def _tensorrt_options(path: str | os.PathLike[str], manifest: Manifest, batch: int) -> dict[str, str]:
+    from wordsight.runtime.backends.engine_files import engine_folder, private_folder, refuse_foreign
+
+    folder = private_folder(engine_folder(path)) / "onnxruntime"
+    refuse_foreign(folder)
+    name, shape = manifest.input.name, "x".join(map(str, (*manifest.input.shape, 3)))
+    return {
+        "device_id": "0",
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(folder),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(folder),
+        "trt_profile_min_shapes": f"{name}:1x{shape}",
+        "trt_profile_opt_shapes": f"{name}:{min(4, batch)}x{shape}",
+        "trt_profile_max_shapes": f"{name}:{batch}x{shape}",
+    }
 
 
 class GraphRunner:

@@ -7,8 +7,8 @@ import pytest
 
 from wordsight.runtime import MissingPart, Model, ModelError, read_manifest
 from wordsight.runtime.backends import _best_provider
+from wordsight.runtime.backends.base import buckets
 from wordsight.runtime.backends.ort import OrtBackend
-from wordsight.runtime.backends.ort_gpu import buckets
 from wordsight.runtime.demo import demo_model
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
