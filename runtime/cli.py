@@ -28,6 +28,7 @@ _ORDER = (
     "run",
     "reference",
     "info",
+    "build",
     "doctor",
     "bench",
 )  # as one would meet them; others follow by name

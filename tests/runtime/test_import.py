@@ -32,7 +32,9 @@ def test_a_bare_import_loads_nothing_heavy():
     assert run(code).strip() == ""
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["info", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["run", "--help"], ["info", "--help"], ["build", "--help"]]
+)
 def test_help_loads_nothing_heavy(words):
     code = (
         "import sys; from wordsight.runtime.cli import main\n"
