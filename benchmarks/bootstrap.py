@@ -24,7 +24,7 @@ def resample(labels: NDArray[np.int64], scores: Floats, resamples: int = 1000, s
     Returns:
         "auroc", "aupr" and "f1_max", each (B,).
     """
-    orders = [_Order(labels, row) for row in scores]
+    orders = [Ordered(labels, row) for row in scores]
     parts = [
         np.mean([order.figures(drawn) for order in orders], axis=0) for drawn in _draws(labels, resamples, seed)
     ]  # fmt: skip
@@ -55,7 +55,7 @@ def _draws(labels: NDArray[np.int64], resamples: int, seed: int) -> Iterator[NDA
         yield drawn
 
 
-class _Order:
+class Ordered:
     """Pictures sorted once by falling score; a resample only changes how often each counts.
 
     Only groups of equal scores with a defective picture among them are looked at: those alone add to the two areas,
