@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordsight.benchmarks.methods import METHODS, CannotFill, Method, Outputs
+from wordsight.benchmarks.methods import METHODS, Method, Outputs
+from wordsight.benchmarks.shots import CannotFill
 from wordsight.benchmarks.tabled import METRICS, Cell, measure_class
 from wordsight.runtime.figures import Figure, machine
 from wordsight.runtime.files import whole_file
