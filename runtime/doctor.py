@@ -22,7 +22,7 @@ _ENGINE_WHEELS = (
     "onnxruntime-openvino",
     "onnxruntime-silicon",
 )
-_WHEEL_OF = {"open_clip": "open-clip-torch", "tensorrt_rtx": "tensorrt-rtx-cu13"}
+_WHEEL_OF = {"open_clip": "open-clip-torch"}
 JETSON = Path("/etc/nv_tegra_release")
 
 
@@ -75,6 +75,7 @@ def doctor(
 
 def examine() -> list[Finding]:
     """Look at everything and change nothing."""
+    from wordsight.runtime.doctor_engines import engine_findings
     from wordsight.runtime.figures import cpu_name, memory_gb, usable_cores
 
     memory = memory_gb()
@@ -85,11 +86,9 @@ def examine() -> list[Finding]:
         *([Finding("jetson", "ok", JETSON.read_text(errors="replace").splitlines()[0])] if JETSON.is_file() else []),
         *_opencv(),
         *_onnxruntime(),
+        *engine_findings(),
         twins("OpenCV", _OPENCV_WHEELS, "opencv-python-headless"),
         twins("ONNX Runtime", _ENGINE_WHEELS, "onnxruntime"),
-        _module("tensorrt", "TensorRT", "sudo apt install python3-libnvinfer" if JETSON.is_file() else
-                "pip install 'wordsight[tensorrt]'"),
-        _module("tensorrt_rtx", "TensorRT for RTX", "pip install 'wordsight[rtx]'"),
         _module("torch", "torch (training)", "pip install 'wordsight[train]'"),
         _module("open_clip", "open_clip (training)", "pip install 'wordsight[train]'"),
     ]  # fmt: skip
@@ -139,35 +138,10 @@ def _onnxruntime() -> list[Finding]:
         import onnxruntime
     except Exception as error:
         state: State = "problem" if importlib.util.find_spec("onnxruntime") else "missing"
-        return [Finding("ONNX Runtime", state, str(error), mend, True)]
-    providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
-    found = Finding("ONNX Runtime", "ok", f"{onnxruntime.__version__}, built with {providers}", vital=True)
+        return [Finding("ONNX Runtime", state, str(error), mend)]
     # What it is built with says little: only a frame that went through proves that it runs.
-    return [found, _proof(mend)]
-
-
-def _proof(mend: str) -> Finding:
-    import numpy as np
-
-    from wordsight.runtime.demo import demo_model
-    from wordsight.runtime.errors import MissingPart
-
-    try:
-        path = demo_model()
-    except MissingPart as error:
-        return Finding("ONNX Runtime trial", "missing", "not tried: the packaged model is not there", error.install)
-    try:
-        from wordsight.runtime.model import Model
-
-        with Model(path) as model:
-            size = model.manifest.input.size
-            score = float(model.score(np.full((1, size, size, 3), 127, np.uint8)).score[0])
-    except Exception as error:
-        return Finding("ONNX Runtime trial", "problem", f"{type(error).__name__}: {error}".splitlines()[0], mend, True)
-    good = bool(np.isfinite(score))
-    return Finding(
-        "ONNX Runtime trial", "ok" if good else "problem", f"one frame scored: {score:.4f}", "" if good else mend, True
-    )
+    providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
+    return [Finding("ONNX Runtime", "ok", f"{onnxruntime.__version__}, built with {providers}")]
 
 
 def _module(module: str, name: str, mend: str) -> Finding:
