@@ -182,6 +182,36 @@ def test_ort_takes_cuda_where_it_runs(tiny_model):
     assert backend.reason == "the best provider of ONNX Runtime that runs here; CUDA graphs"
 
 
+TENSORRT = "TensorrtExecutionProvider"
+
+
+def test_the_tensorrt_provider_keeps_its_engines_in_a_folder_of_ours_alone(tiny_model):
+    ort = FakeOrt(providers=(TENSORRT, CUDA, CPU))
+    with OrtBackend(tiny_model, read_manifest(tiny_model), provider="tensorrt", batch=6, onnxruntime=ort) as backend:
+        assert backend.name == "onnxruntime 9.9 TensorrtExecutionProvider"
+        np.testing.assert_array_equal(backend.infer(frames(7))["score"], score(frames(7))["score"])
+    (asked,) = ort.asked
+    options = asked[TENSORRT]
+    folder = tiny_model.with_name("tiny.onnx.engines") / "onnxruntime"
+    assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(folder)
+    assert folder.stat().st_mode & 0o777 == folder.parent.stat().st_mode & 0o777 == 0o700
+    shapes = [options[f"trt_profile_{which}_shapes"] for which in ("min", "opt", "max")]
+    assert shapes == ["frames:1x8x8x3", "frames:4x8x8x3", "frames:6x8x8x3"]
+    assert asked[CUDA]["use_tf32"] == "0"
+
+
+def test_and_is_not_shown_the_folder_when_another_could_have_written_there(tiny_model):
+    ort = FakeOrt(providers=(TENSORRT, CUDA, CPU))
+    folder = tiny_model.with_name("tiny.onnx.engines") / "onnxruntime"
+    folder.mkdir(mode=0o700, parents=True)
+    folder.parent.chmod(0o700)
+    (folder / "planted.engine").write_bytes(b"")
+    (folder / "planted.engine").chmod(0o666)
+    with pytest.raises(ModelError, match="open to other users"):
+        OrtBackend(tiny_model, read_manifest(tiny_model), provider="tensorrt", onnxruntime=ort)
+    assert ort.asked == []
+
+
 def test_an_output_of_open_shape_is_refused(tiny_model, onnx_writer):
     shapes = {**onnx_writer.manifest().outputs, "embedding": ("N", 3), "patches": ("N", "P", 3)}
     manifest = onnx_writer.manifest(outputs=shapes)
@@ -196,14 +226,16 @@ def test_buckets_are_powers_of_two_and_the_most():
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", ["ort-cuda"])
-def test_on_a_gpu_it_agrees_with_the_processor(name):
+@pytest.mark.parametrize("name", ["ort-cuda", "ort-tensorrt"])
+def test_on_a_gpu_it_agrees_with_the_processor(name, tmp_path):
+    path = tmp_path / "mini.onnx"
+    path.write_bytes(demo_model().read_bytes())
     pictures = np.random.default_rng(0).integers(0, 256, (5, 96, 96, 3), dtype=np.uint8)
     try:
-        gpu = Model(demo_model(), name)
+        gpu = Model(path, name)
     except MissingPart as error:
         pytest.skip(str(error))
-    with gpu, Model(demo_model(), "ort-cpu") as cpu:
+    with gpu, Model(path, "ort-cpu") as cpu:
         for size in (1, 5, 1):
             wanted, got = cpu.score(pictures[:size]), gpu.score(pictures[:size])
             np.testing.assert_allclose(got.score, wanted.score, atol=1e-4)

@@ -159,6 +159,19 @@ def test_every_member_that_the_code_names_is_in_the_real_module():
     assert lacking == []
 
 
+@pytest.mark.tensorrt
+@needs_rtx
+def test_rtx_differs_from_tensorrt_as_the_documentation_says():
+    import tensorrt_rtx as trt
+
+    config = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR)).create_builder_config()
+    assert {"SM75", "SM80", "SM86", "SM89", "SM120", "CURRENT"} <= set(trt.ComputeCapability.__members__)
+    assert hasattr(trt.IExecutionContext, "is_stream_capturable")
+    assert hasattr(trt, "IRuntimeCache")
+    assert not [name for name in trt.BuilderFlag.__members__ if name in ("FP16", "BF16", "INT8", "FP8")]
+    assert config.get_flag(trt.BuilderFlag.TF32)  # on, unless it is cleared
+
+
 @pytest.mark.skipif(importlib.util.find_spec("cuda") is None, reason="pip install 'wordsight[rtx]'")
 def test_every_call_of_the_cuda_runtime_exists_and_no_other_is_made():
     runtime = pytest.importorskip("cuda.bindings.runtime", reason="pip install 'wordsight[rtx]'")
