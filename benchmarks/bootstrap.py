@@ -26,7 +26,7 @@ def resample(labels: NDArray[np.int64], scores: Floats, resamples: int = 1000, s
     """
     orders = [Ordered(labels, row) for row in scores]
     parts = [
-        np.mean([order.figures(drawn) for order in orders], axis=0) for drawn in _draws(labels, resamples, seed)
+        np.mean([order.figures(drawn) for order in orders], axis=0) for drawn in draws(labels, resamples, seed)
     ]  # fmt: skip
     joined = np.concatenate(parts, axis=1)
     return {"auroc": joined[0], "aupr": joined[1], "f1_max": joined[2]}
@@ -39,7 +39,7 @@ def interval(resampled: Floats, confidence: float = 0.95) -> tuple[float, float]
     return float(low), float(high)
 
 
-def _draws(labels: NDArray[np.int64], resamples: int, seed: int) -> Iterator[NDArray[np.int32]]:
+def draws(labels: NDArray[np.int64], resamples: int, seed: int) -> Iterator[NDArray[np.int32]]:
     """How often each picture is drawn, (b, N) at a time."""
     # A generator for each label: the draws do not depend on how many resamples are held at a time.
     strata = [(np.random.default_rng([seed, label]), np.flatnonzero(labels == label)) for label in (0, 1)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wordsight.benchmarks.crops_cli import crops
+from wordsight.benchmarks.heatmap_cli import heatmap
 from wordsight.benchmarks.identity_cli import identity
 from wordsight.benchmarks.paper.cli import paper
 from wordsight.benchmarks.results_cli import results
@@ -23,6 +24,7 @@ app.command()(paper)
 app.command()(results)
 app.command()(crops)
 app.command()(identity)
+app.command()(heatmap)
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON as well.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; what is compared runs in turns.")]

@@ -70,7 +70,7 @@ def aupro(masks: Masks, maps: Maps, limit: float = 0.3) -> float:
     ordered = values[order]
     last = np.append(ordered[1:] != ordered[:-1], True)
     rate, overlap = np.append(0.0, rate[last]), np.append(0.0, overlap[last])
-    return _area(rate, overlap, limit) / limit
+    return area_up_to(rate, overlap, limit) / limit
 
 
 def _regions(masks: Masks, maps: Maps) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
@@ -87,7 +87,7 @@ def _regions(masks: Masks, maps: Maps) -> tuple[NDArray[np.floating], NDArray[np
     return np.concatenate(values), np.concatenate(weights) / regions
 
 
-def _area(x: NDArray[np.float64], y: NDArray[np.float64], limit: float) -> float:
+def area_up_to(x: NDArray[np.float64], y: NDArray[np.float64], limit: float) -> float:
     """Area under straight lines through (x, y), x rising, from 0 to `limit`."""
     inside = x <= limit
     end = np.interp(limit, x, y)
