@@ -27,6 +27,7 @@ _ORDER = (
     "export",
     "run",
     "reference",
+    "audit",
     "info",
     "build",
     "doctor",
