@@ -23,7 +23,7 @@ def audit(
     labels: Annotated[
         bool, typer.Option("--labels-from-folders", help="Folders named good hold good parts: print the AUROC, too.")
     ] = False,
-    backend: Annotated[str, typer.Option(help="auto or ort.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, ort or another engine; wordsight doctor lists them.")] = "auto",
     batch: Annotated[int, typer.Option(min=1, max=1024, help="Most frames to a batch.")] = 32,
 ) -> None:
     """Find the odd ones in a folder of pictures that nobody has labelled, as a second opinion beside the score.

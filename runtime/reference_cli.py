@@ -28,7 +28,7 @@ def add(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="[MODEL.references.safetensors]")
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Begin anew instead of adding to FILE.")] = False,
-    backend: Annotated[str, typer.Option(help="auto or ort.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, ort or another engine; wordsight doctor lists them.")] = "auto",
     batch: Annotated[int, typer.Option(min=1, max=1024, help="Most frames to a batch.")] = 32,
 ) -> None:
     """Add normal frames to the references of a model; frames that are there already are skipped.

@@ -145,7 +145,7 @@ def test_pictures_that_cannot_be_read_are_told_and_the_rest_is_done(colours, wor
         (["tiny.onnx", "good", "-o", "tiny.onnx"], "is the model or one of the frames"),
         (["tiny.onnx", "good", "-o", "good/blue.png"], "is the model or one of the frames"),
         (["tiny.onnx", "good", "-o", "text"], "holds no references"),
-        (["tiny.onnx", "good", "--backend", "abacus"], "auto or ort"),
+        (["tiny.onnx", "good", "--backend", "abacus"], "expected a backend of auto, ort"),
         (["tiny.onnx", "black.png"], "black.png: the model's embedding is zero or not finite"),
         (["tiny.onnx"], "Missing argument"),
     ],
