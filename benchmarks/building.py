@@ -71,14 +71,15 @@ def exported(
             raise SettingError(f"{head_path} is of another encoder than {encoder_spec}: name another folder")
         if path.is_file():
             manifest = read_manifest(path)
-            if manifest.head.sha256 == heads.sha256 and [o.name for o in manifest.objects] == list(objects):
+            same = manifest.head.sha256 == heads.sha256 and [o.name for o in manifest.objects] == list(objects)
+            if same and "s_winclip" in manifest.outputs:
                 return path
     encoder = load_encoder(encoder_spec)
     if heads is None:
         save_heads(head_path, train_heads(encoder, settings, seeds), settings, seeds, encoder)
     windows = crops == "single" and has_windows(encoder.model.get_submodule("visual"))
     export_model(head_path, path, encoder_spec=encoder_spec, crops=crops, objects=objects, seeds_output=True,
-                 winclip=windows)  # fmt: skip
+                 winclip=True, winclip_windows=windows)  # fmt: skip
     return path
 
 

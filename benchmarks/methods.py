@@ -15,7 +15,7 @@ from wordsight.benchmarks.shots import SHOTS, CannotFill, drawn
 Floats = NDArray[np.float64]
 
 
-NEEDS_VIT = "windows need a ViT of one view: this file has none"
+NEEDS_VIT = "WinCLIP's windows need a ViT and a single view: this file has none"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Outputs:
     s_fnn_seeds: Floats
     """(N, K)."""
     s_winclip: Floats
-    """(N,), WinCLIP's for the object "object"; (0,) where the file has no windows."""
+    """(N,), WinCLIP's for the object "object"; (0,) where the file does not give it."""
     s_winclip_known: Floats
     """(N,), for the object's own name; (0,) where that is not known either."""
     s_association: Floats
@@ -55,7 +55,7 @@ class Outputs:
     def winclip(self, *, known: bool) -> Floats:
         """WinCLIP's zero-shot score. Raises CannotFill where the file or the set cannot give it."""
         if not len(self.s_winclip):
-            raise CannotFill(NEEDS_VIT)
+            raise CannotFill("this file has no s_winclip: export it with --winclip or --winclip-score")
         if known:
             self.known()
         return self.s_winclip_known if known else self.s_winclip
@@ -135,8 +135,8 @@ METHODS = (
     Method(UNKNOWN, "CLIP + FNN", lambda o: o.s_pr + o.s_fnn_seeds.T),
     Method(KNOWN, "CLIP (s_pr)", lambda o: o.known()[None]),
     Method(KNOWN, "CLIP + FNN", lambda o: o.known() + o.s_fnn_seeds.T),
-    Method(UNKNOWN, "WinCLIP", lambda o: o.winclip(known=False)[None], multi_crop=False),
-    Method(KNOWN, "WinCLIP", lambda o: o.winclip(known=True)[None], multi_crop=False),
+    Method(UNKNOWN, "WinCLIP", lambda o: o.winclip(known=False)[None]),
+    Method(KNOWN, "WinCLIP", lambda o: o.winclip(known=True)[None]),
     *(
         Method(f"{shots}-shot", name, _few_shot(shots, s_img, summed=summed), multi_crop=False)
         for shots in SHOTS

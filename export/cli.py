@@ -63,6 +63,10 @@ def export(
     winclip: Annotated[
         bool, typer.Option("--winclip", help="Add WinCLIP's score and map, and the windows for few-shot; needs a ViT.")
     ] = False,
+    winclip_score: Annotated[
+        bool,
+        typer.Option("--winclip-score", help="Add WinCLIP's score alone, of any encoder, averaged over the squares."),
+    ] = False,
     winclip_temperature: Annotated[
         float | None, typer.Option(metavar="T", help="WinCLIP's T: 0.01 as in its paper, or 0.07.", show_default="0.01")
     ] = None,
@@ -118,7 +122,7 @@ def export(
 
     check_output_file(output)
     camera = () if frame is None else _camera(frame)
-    options = _winclip_options(winclip, winclip_temperature, winclip_mean, winclip_templates)
+    options = _winclip_options(winclip, winclip_score, winclip_temperature, winclip_mean, winclip_templates)
     if json_path is not None:
         check_output_file(json_path)
 
@@ -137,7 +141,8 @@ def export(
                 crops=crops,
                 objects=() if objects is None else objects.split(","),
                 patches_output=patches,
-                winclip=winclip,
+                winclip=winclip or winclip_score,
+                winclip_windows=winclip,
                 winclip_options=options,
                 heatmap=heatmap,
                 precision=precision,
@@ -179,16 +184,18 @@ def _camera(text: str) -> tuple[int, int]:
 
 
 def _winclip_options(
-    winclip: bool, temperature: float | None, mean: str | None, templates: int | None
+    winclip: bool, score: bool, temperature: float | None, mean: str | None, templates: int | None
 ) -> WinclipSpec | None:
     """What was asked for, the rest as in the paper; None where nothing was.
 
     Raises:
-        SettingError: an option without --winclip, or with another value than it takes.
+        SettingError: an option without --winclip or --winclip-score, or with another value than it takes.
     """
     from wordsight.runtime.errors import SettingError
     from wordsight.runtime.manifest import WinclipSpec
 
+    if winclip and score:
+        raise SettingError("--winclip brings its score with it: leave --winclip-score out")
     given: dict[str, Any] = {}
     known: tuple[tuple[str, object, tuple[object, ...]], ...] = (
         ("temperature", temperature, (0.01, 0.07)),
@@ -198,7 +205,7 @@ def _winclip_options(
     for name, value, values in known:
         if value is None:
             continue
-        if not winclip:
+        if not (winclip or score):
             raise SettingError(f"--winclip-{name} goes with --winclip: add it, or leave --winclip-{name} out")
         if value not in values:
             raise SettingError(f"--winclip-{name} takes {' or '.join(map(str, values))}, got {value}")

@@ -57,6 +57,7 @@ class FusedDetector(nn.Module):
         winclip: (1 + O, 2, D) float, WinCLIP's guiding embeddings of the default object and of further ones, or None:
             the outputs of `WINCLIP_OUTPUTS`, and with objects ``s_winclip_objects``.
         winclip_temperature: T of WinCLIP's softmax.
+        winclip_windows: False for WinCLIP's score alone, ``s_winclip``: of any encoder, and of several squares, too.
         heatmap: whether both scores of every patch are an output too, summed as ``score`` is.
 
     Raises:
@@ -85,6 +86,7 @@ class FusedDetector(nn.Module):
         patches_output: bool = False,
         winclip: Tensor | None = None,
         winclip_temperature: float = TEMPERATURES[0],
+        winclip_windows: bool = True,
         heatmap: bool = False,
     ) -> None:
         super().__init__()
@@ -94,14 +96,13 @@ class FusedDetector(nn.Module):
             raise ValueError(f"expected objects (O, 2, {encoder.embed_dim}), got {tuple(objects.shape)}")
         visual = encoder.model.get_submodule("visual")
         self.window_map: WindowMap | None = None
-        windows = None if winclip is None else Windows(visual)
+        windows = Windows(visual) if winclip is not None and winclip_windows else None
+        self.winclip = winclip is not None
+        if winclip is not None:  # the default object's column comes first
+            self.register_buffer("winclip_directions", _directions(winclip, winclip_temperature), persistent=False)
         if windows is not None and winclip is not None:
             tower: nn.Module = windows
             self.window_map = WindowMap(winclip[0], windows.grid, temperature=winclip_temperature)
-            if objects is not None:
-                self.register_buffer(
-                    "winclip_directions", _directions(winclip[1:], winclip_temperature), persistent=False
-                )
         else:
             tower = with_plain_attention(visual)
         if heatmap:
@@ -121,7 +122,7 @@ class FusedDetector(nn.Module):
         self.whole = [0] if layout is None else list(layout.whole)
         uncut = self.boxes == ((0, 0, size),)
         self.views = nn.Identity() if uncut else CutViews(self.boxes, size)
-        if winclip is not None and (patches_output or not uncut):
+        if windows is not None and (patches_output or not uncut):
             raise ExportError("WinCLIP's outputs are of the single crop and bring patches of their own")
         if heatmap and not uncut:
             raise ExportError("a heat map is of the single crop")
@@ -148,8 +149,9 @@ class FusedDetector(nn.Module):
             "heatmap": self.heat is not None,
         }
         asked = [name for name, wanted in optional.items() if wanted]
-        if self.window_map is not None:
-            asked += [*WINCLIP_OUTPUTS, *(["s_winclip_objects"] if self.num_objects else [])]
+        if self.winclip:
+            asked += WINCLIP_OUTPUTS if self.window_map is not None else WINCLIP_OUTPUTS[:1]
+            asked += ["s_winclip_objects"] if self.num_objects else []
         return ("score", "s_pr", "s_fnn", "embedding", *asked)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
@@ -183,10 +185,14 @@ class FusedDetector(nn.Module):
         if self.heat is not None and heat is not None:
             judged, _ = self._sum(*self._judge(_unit(heat.reshape(-1, heat.shape[-1]))))  # (N * h * w,)
             outputs.append(judged.reshape(-1, *self.heat.grid))
-        if self.window_map is not None:
-            outputs += [*self.window_map(unit, *tokens[:-1]), *tokens]
+        if self.winclip:
+            winclip = self._mean(torch.sigmoid(unit @ self.winclip_directions))  # (N, 1 + O)
+            if self.window_map is None:
+                outputs.append(winclip[:, 0])
+            else:
+                outputs += [*self.window_map(unit, *tokens[:-1]), *tokens]
             if self.num_objects:
-                outputs.append(torch.sigmoid(unit @ self.winclip_directions))  # (N, O)
+                outputs.append(winclip[:, 1:])
         return tuple(outputs)
 
     def _judge(self, unit: Tensor) -> tuple[Tensor, Tensor]:

@@ -58,6 +58,7 @@ def export_model(
     patches_output: bool = False,
     winclip: bool = False,
     winclip_options: WinclipSpec | None = None,
+    winclip_windows: bool = True,
     heatmap: bool = False,
     precision: str = "fp32",
     seeds_output: bool = False,
@@ -81,6 +82,7 @@ def export_model(
         patches_output: add the output ``patches`` (N, P, D).
         winclip: add WinCLIP's score, map, windows and patches, by its prompt ensemble for the head's object.
         winclip_options: temperature, mean and templates of WinCLIP; None for the paper's.
+        winclip_windows: False for WinCLIP's score alone, which any encoder and any crop set can give.
         heatmap: add the output ``heatmap`` (N, h, w): the score of every patch, by the prompts of the head's object.
         precision: "fp32".
         seeds_output: add the output ``s_fnn_seeds`` (N, K).
@@ -104,7 +106,7 @@ def export_model(
         TrainingError: the head file or the encoder cannot be loaded.
     """
     check_settings(fit, camera, precision, w_pr, w_fnn, opset)
-    check_outputs(crops, camera, patches_output, winclip, winclip_options is not None, heatmap)
+    check_outputs(crops, camera, patches_output, winclip, winclip_options is not None, winclip_windows, heatmap)
     how = winclip_options or WinclipSpec()
     crop_set = parse_crops(crops)
     target = check_output_file(out_path)
@@ -143,6 +145,7 @@ def export_model(
         patches_output=patches_output,
         winclip=guiding_winclip,
         winclip_temperature=how.temperature,
+        winclip_windows=winclip_windows,
         heatmap=heatmap,
     ).to(next(encoder.model.parameters()).device)
     model = build_graph(detector, opset=opset)
@@ -162,6 +165,7 @@ def export_model(
         patches=patches_output,
         winclip=guiding_winclip,
         winclip_temperature=how.temperature,
+        winclip_windows=winclip_windows,
         heatmap=heatmap,
     )
     tolerance = TOLERANCES[precision]

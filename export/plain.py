@@ -45,6 +45,7 @@ def reference_outputs(
     patches: bool = False,
     winclip: Tensor | None = None,
     winclip_temperature: float = TEMPERATURES[0],
+    winclip_windows: bool = True,
     heatmap: bool = False,
 ) -> Outputs:
     """Every output of the graph by the plain way (sections 3.1 and 3.3), in float32.
@@ -62,8 +63,9 @@ def reference_outputs(
         layout: the squares whose scores are averaged; None for the whole frame.
         objects: (O, 2, D) guiding prompts of further objects.
         patches: whether patches are wanted.
-        winclip: (1 + O, 2, D) guiding embeddings of WinCLIP, whose outputs are wanted too; of one uncut square.
+        winclip: (1 + O, 2, D) guiding embeddings of WinCLIP, whose outputs are wanted too.
         winclip_temperature: T of WinCLIP's softmax.
+        winclip_windows: whether its windows and map are wanted, of one uncut square.
         heatmap: whether the heat map is wanted; of one uncut square.
 
     Returns:
@@ -76,6 +78,12 @@ def reference_outputs(
     views = [
         _one_view(encoder, heads, guiding, _cut(frames, box, size), temperature, objects, patches) for box in boxes
     ]
+    if winclip is not None:
+        for view in views:
+            view["s_winclip"] = _prompt_guided(view["embedding"], winclip[0], winclip_temperature)
+            if objects is not None:
+                columns = [_prompt_guided(view["embedding"], pair, winclip_temperature) for pair in winclip[1:]]
+                view["s_winclip_objects"] = torch.stack(columns, dim=1)  # (N, O)
     outputs = {
         name: torch.stack([view[name] for view in views]).mean(dim=0)
         for name in views[0]
@@ -86,12 +94,9 @@ def reference_outputs(
     if patches:
         outputs["patches"] = torch.cat([views[index]["patches"] for index in whole], dim=1)
     with torch.backends.cudnn.flags(allow_tf32=False):
-        if winclip is not None:
+        if winclip is not None and winclip_windows:
             images = _images(encoder, frames)
             outputs |= winclip_outputs(cast(Any, encoder.model).visual, images, winclip[0], winclip_temperature)
-            if objects is not None:
-                columns = [_prompt_guided(outputs["embedding"], pair, winclip_temperature) for pair in winclip[1:]]
-                outputs["s_winclip_objects"] = torch.stack(columns, dim=1)  # (N, O)
         if heatmap:
             outputs["heatmap"] = _heatmap(encoder, heads, guiding, _images(encoder, frames), temperature, w_pr, w_fnn)
     return {name: value.cpu().numpy() for name, value in outputs.items()}

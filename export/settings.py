@@ -31,13 +31,22 @@ def check_settings(fit: str, camera: tuple[int, ...], precision: str, w_pr: floa
 
 
 def check_outputs(
-    crops: str, camera: tuple[int, ...], patches_output: bool, winclip: bool, winclip_options: bool, heatmap: bool
+    crops: str,
+    camera: tuple[int, ...],
+    patches_output: bool,
+    winclip: bool,
+    winclip_options: bool,
+    winclip_windows: bool,
+    heatmap: bool,
 ) -> None:
     """Raise SettingError for outputs that do not go together, or not with several squares."""
     several = bool(camera) or crops != "single"
     if winclip_options and not winclip:
         raise SettingError("options of WinCLIP go with --winclip: add it, or leave them out")
-    if winclip and (patches_output or several):
-        raise SettingError("--winclip goes with --crops single, without --fit tiles and --patches (it brings patches)")
+    if winclip and winclip_windows and (patches_output or several):
+        raise SettingError(
+            "--winclip goes with --crops single, without --fit tiles and --patches (it brings patches); its score "
+            "alone goes with all: --winclip-score"
+        )
     if heatmap and several:
         raise SettingError("--heatmap is of the one square: it goes with --crops single, without --fit tiles")

@@ -54,14 +54,15 @@ def test_rows_are_the_methods_of_the_paper(outputs):
     assert table["0-shot known object", "WinCLIP"].cells["auroc"].mean == 0.0
 
 
-def test_a_file_without_windows_says_so(outputs):
+def test_a_file_without_winclips_outputs_says_so(outputs):
     bare = Outputs(**{**vars(outputs), "s_winclip": np.zeros(0), "s_winclip_known": np.zeros(0)})
     table = {(row.setup, row.method): row for row in rows("set", "single", bare)}
-    assert "ViT" in table["0-shot known object", "WinCLIP"].reason
-    assert "ViT" in table["1-shot", "WinCLIP+"].reason
+    assert "no s_winclip" in table["0-shot known object", "WinCLIP"].reason
+    assert "no s_winclip" in table["1-shot", "WinCLIP+"].reason
     nothing = Outputs(**{**vars(outputs), "s_association": np.zeros(0)})
     table = {(row.setup, row.method): row for row in rows("set", "single", nothing)}
     assert "ViT" in table["2-shot", "s_img, association"].reason
+    assert "ViT" in table["2-shot", "WinCLIP+"].reason
 
 
 def test_few_shot_rows_take_the_association_of_their_own_shots(outputs):
@@ -79,7 +80,7 @@ def test_few_shot_rows_take_the_association_of_their_own_shots(outputs):
 
 def test_multi_crop_has_rows_of_its_own_methods_alone(outputs):
     assert {row.method for row in rows("set", "full+2x2@0.7", outputs)} == {
-        "CLIP (s_pr)", "FNN alone (s_fnn)", "CLIP + FNN"
+        "CLIP (s_pr)", "FNN alone (s_fnn)", "CLIP + FNN", "WinCLIP"
     }  # fmt: skip
 
 
@@ -119,7 +120,7 @@ def test_the_command_goes_on_where_it_was(tmp_path):
     with (tmp_path / "out" / "results.csv").open() as file:
         lines = list(csv.DictReader(file))
     figures = json.loads((tmp_path / "out" / "results.json").read_text())["figures"]
-    assert len(lines) == len(figures) == 3 * (len(METHODS) + 5)
+    assert len(lines) == len(figures) == 3 * (len(METHODS) + 7)
     assert all(figure["reason"] if figure["value"] is None else 0 <= figure["value"] <= 1 for figure in figures)
 
     assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0

@@ -16,7 +16,7 @@ from wordsight.runtime.few_shot import s_img, s_img_map, winclip_sum
 from wordsight.runtime.manifest import WinclipSpec
 from wordsight.runtime.reference_builder import ReferenceBuilder
 from wordsight.train.checkpoint import save_heads
-from wordsight.train.compositional import ensemble
+from wordsight.train.compositional import class_embeddings, ensemble
 from wordsight.train.encoders import load_encoder
 from wordsight.train.fit import Settings, train_heads
 
@@ -160,3 +160,31 @@ def command(*words):
     with pytest.raises(SystemExit) as ended:
         main([str(word) for word in words])
     return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize("crops", ["single", "full+2x2@0.7"])
+def test_the_score_alone_is_of_any_encoder_and_the_mean_of_its_squares(tiny, head_path, tmp_path, crops):
+    path = tmp_path / "m.onnx"
+    report = export_model(head_path, path, winclip=True, winclip_windows=False, objects=["screw"], crops=crops)
+    assert report.max["s_winclip"] <= report.tolerance
+    assert report.max["s_winclip_objects"] <= report.tolerance
+    with Model(path) as model:
+        manifest = model.manifest
+    assert not {"winclip_map", "windows_2", "patches"} & manifest.outputs.keys()
+    side, boxes = manifest.input.size, manifest.crops.boxes or ((0, 0, manifest.input.size),)
+    frames = np.random.default_rng(5).integers(0, 256, (2, side, side, 3), np.uint8)
+    single = tmp_path / "single.onnx"
+    export_model(head_path, single)
+    with Model(path) as model, Model(single) as plain:
+        scores = model.score(frames)
+        for name, got in (("gear", scores.s_winclip), ("screw", scores.s_winclip_objects[:, 0])):
+            texts = class_embeddings(tiny, name).numpy()
+            views = [plain.score(np.ascontiguousarray(frames[:, top : top + edge, left : left + edge])).embedding
+                     for top, left, edge in boxes]  # fmt: skip
+            logits = np.stack([view @ (texts[1] - texts[0]) / 0.01 for view in views])
+            np.testing.assert_allclose(got, (1 / (1 + np.exp(-logits))).mean(axis=0), atol=1e-4)
+
+
+def test_both_forms_of_winclip_at_once_are_refused(head_path, tmp_path, capfd):
+    assert command("export", head_path, "-o", tmp_path / "m.onnx", "--winclip", "--winclip-score") == 2
+    assert "leave --winclip-score out" in capfd.readouterr().err

@@ -46,6 +46,7 @@ def settings():
         replace(one, num_pairs=PAIRS), heads, replace(heads, method=SUM, setup=KNOWN),
         replace(heads, method=SUM, setup="2-shot"), replace(heads, method=SUM, setup="4-shot"),
         replace(one, method=WINCLIP, setup=KNOWN, normal=None, anomalous=None, num_pairs=PAIRS),
+        replace(one, method=WINCLIP, setup="1-shot", normal=None, anomalous=None, num_pairs=PAIRS),
     ]  # fmt: skip
 
 
@@ -63,19 +64,20 @@ def test_every_setting_leaves_a_run_a_seed_or_a_reason(done):
     assert set(found) == {
         (UNKNOWN, CLIP, None), (UNKNOWN, OURS, 0), (UNKNOWN, OURS, 1), (KNOWN, SUM, 0), (KNOWN, SUM, 1),
         ("2-shot", SUM, 0), ("2-shot", SUM, 1), ("4-shot", SUM, None), (KNOWN, WINCLIP, None),
+        ("1-shot", WINCLIP, None),
     }  # fmt: skip
     assert "4 references asked for, the set has 2" in found["4-shot", SUM, None].reason
-    assert "ViT" in found[KNOWN, WINCLIP, None].reason
+    assert "ViT" in found["1-shot", WINCLIP, None].reason  # its references are compared window by window
     assert said == ["MVTec-AD Metal nut a / a damaged full+2x2@0.7"]
 
 
 def test_metrics_are_those_of_the_exported_file(done, mvtec):
     folder, runs, _ = done
-    (path,) = folder.rglob("model-*.onnx")
+    (path,) = folder.rglob("model-full*.onnx")
     paths = sorted((mvtec / "metal_nut" / "test").rglob("*.png"))
     labels = [path.parent.name != "good" for path in paths]
     with Model(path, object="metal nut") as model:
-        scores = model.score([cv2.imread(str(path)) for path in paths])
+        scores, manifest = model.score([cv2.imread(str(path)) for path in paths]), model.manifest
     found = {(run.setting.setup, run.setting.method, run.seed): run for run in load_runs(runs)}
     for seed in range(SEEDS):
         known = roc_auc_score(labels, scores.s_pr + scores.s_fnn_seeds[:, seed].astype(float))
@@ -84,6 +86,8 @@ def test_metrics_are_those_of_the_exported_file(done, mvtec):
             roc_auc_score(labels, scores.s_fnn_seeds[:, seed])
         )
     assert found[KNOWN, SUM, 0].good == labels.count(False)
+    column = scores.s_winclip_objects[:, [known.name for known in manifest.objects].index("metal nut")]
+    assert found[KNOWN, WINCLIP, None].metrics["AUROC"] == pytest.approx(roc_auc_score(labels, column))
 
 
 def test_a_second_run_does_only_what_is_missing(done, mvtec):
