@@ -160,7 +160,7 @@ def run(
     if object_name is not None:
         remarks.append(f"s_pr and score are those of the object {object_name!r}")
     if "heatmap" in manifest.outputs and (jsonl or overlay):
-        whose = f", by the prompts of {manifest.prompts.object!r}" if manifest.objects else ""
+        whose = f", by the prompts of {manifest.prompts.object!r}," if manifest.objects else ""
         remarks.append(f"regions: where the heat map{whose} is {level:g} or more, of {hottest:g}")
     remarks.append(f"engine: {opened.backend} ({opened.backend_reason})")
     tell(out, err, manifest, tally, table, troubles, sum_told, remarks)

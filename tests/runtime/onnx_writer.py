@@ -8,6 +8,7 @@ from wordsight.runtime.manifest import (
     HeatmapSpec,
     InputSpec,
     Manifest,
+    ObjectSpec,
     ParitySpec,
     PromptSpec,
     ScoreSpec,
@@ -93,6 +94,7 @@ GRID_OUTPUTS = {
     "windows_2": ("N", (GRID - 1) ** 2, DIM),
     "windows_3": ("N", (GRID - 2) ** 2, DIM),
     "heatmap": ("N", GRID, GRID),
+    "s_pr_objects": ("N", 1),
 }
 
 
@@ -100,7 +102,7 @@ def graph(size=SIZE, more=()):
     """Mean blue, green, red of a frame as its embedding; s_pr = blue / 255, s_fnn = green / 255, score their sum.
 
     `more` names outputs of GRID_OUTPUTS: patches are the mean colours of 4 x 4 cells, windows the first of them again,
-    the heat map is (blue + green) / 255 of each cell.
+    the heat map is (blue + green) / 255 of each cell, the one object's s_pr is red / 255.
     """
     axes = tensor("axes", np.array([1, 2], np.int64))
     columns = {"blue": [1, 0, 0], "green": [0, 1, 0], "both": [1, 1, 0]}
@@ -137,17 +139,21 @@ def grid_nodes(size):
         node("Reshape", ["cells", "rows"], ["patches"]),
         node("MatMul", ["patches", "both"], ["heat_wide"]),
         node("Reshape", ["heat_wide", "square"], ["heatmap"]),
+        node("MatMul", ["embedding", "red"], ["s_pr_objects"]),
     ]
     for reach in (2, 3):
         nodes.append(node("Slice", ["patches", "zero", f"end_{reach}", "one"], [f"windows_{reach}"]))
-    return nodes, [message(5, tensor(name, array)) for name, array in numbers.items()]
+    red = np.array([[0], [0], [1]], np.float32) / np.float32(255)
+    return nodes, [message(5, tensor(name, array)) for name, array in [*numbers.items(), ("red", red)]]
 
 
 def grid_model_parts(more=tuple(GRID_OUTPUTS), **changes):
-    """The fields of a model with outputs of GRID_OUTPUTS."""
+    """The fields of a model with outputs of GRID_OUTPUTS; the object that it knows by name is "screw"."""
     changes["outputs"] = {**manifest().outputs, **{name: GRID_OUTPUTS[name] for name in more}}
     if "heatmap" in more:
         changes["heatmap"] = HeatmapSpec(way="grid")
+    if "s_pr_objects" in more:
+        changes["objects"] = (ObjectSpec(name="screw", guiding_normal="a screw", guiding_anomalous="a damaged screw"),)
     return model_parts(manifest(**changes).to_json(), graph(SIZE, more))
 
 

@@ -135,7 +135,8 @@ def test_a_run_with_failures_still_tells_how_the_score_is_summed(line, wordsight
 
 
 @pytest.mark.parametrize("method", ["embedding", "association"])
-def test_the_model_gives_the_sums_of_few_shot(tmp_path, onnx_writer, wordsight, save_picture, method):
+@pytest.mark.parametrize("object_name", [None, "screw"])
+def test_the_model_gives_the_sums_of_few_shot(tmp_path, onnx_writer, wordsight, save_picture, method, object_name):
     path = tmp_path / "grid.onnx"
     path.write_bytes(b"".join(onnx_writer.grid_model_parts(score=onnx_writer.ScoreSpec(w_pr=0.5, w_fnn=2.0))))
     rng = np.random.default_rng(3)
@@ -144,11 +145,13 @@ def test_the_model_gives_the_sums_of_few_shot(tmp_path, onnx_writer, wordsight, 
         save_picture(tmp_path / f"{number}.png", rng.integers(1, 256, (SIDE, SIDE, 3), dtype=np.uint8))
     assert wordsight("reference", "add", path, "0.png", "1.png", "2.png", cwd=tmp_path).code == 0
     references = read_references(f"{path}.references.safetensors").first(2)
-    with Model(path) as bare:
+    with Model(path, object=object_name) as bare:
         alone = bare.score(frames)
         assert alone.s_img is None
         assert bare.top == 2.5
-    with Model(path, references=FewShot(references, method, 3.0)) as model:
+    if object_name is not None:
+        np.testing.assert_allclose(alone.s_pr, frames[..., 2].mean(axis=(1, 2)) / 255, atol=1e-6)
+    with Model(path, object=object_name, references=FewShot(references, method, 3.0)) as model:
         scores = model.score(frames)
         assert model.top == 5.5
         assert len(model.score([]).s_img) == 0

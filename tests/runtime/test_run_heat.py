@@ -81,6 +81,14 @@ def test_whatever_the_fit_the_peak_lies_in_what_was_painted(grid, save_picture, 
     assert 0 <= y < y + h <= height
 
 
+def test_of_a_named_object_the_run_says_whose_the_regions_are(tmp_path, onnx_writer, save_picture, wordsight):
+    (tmp_path / "grid.onnx").write_bytes(b"".join(onnx_writer.grid_model_parts(("heatmap", "s_pr_objects"))))
+    save_picture(tmp_path / "a.png", spotted(SIDE, SIDE, 20, 40))
+    done = wordsight("run", "grid.onnx", "a.png", "--object", "screw", "--jsonl", "o.jsonl", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "regions: where the heat map, by the prompts of 'object', is 1.5 or more" in done.out
+
+
 def test_without_a_heat_map_a_line_says_nothing_of_regions(tmp_path, tiny_model, save_picture, wordsight):
     save_picture(tmp_path / "a.png", 200)
     assert wordsight("run", tiny_model, "a.png", "--jsonl", "o.jsonl", cwd=tmp_path).code == 0
@@ -104,6 +112,35 @@ def test_overlay_draws_over_annotated_pictures_and_videos(grid, save_picture, sa
     capture = cv2.VideoCapture(str(next((folder / "drawn").glob("v.*"))))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 2
     capture.release()
+
+
+def test_the_window_shows_what_annotated_pictures_show(monkeypatch):
+    from datetime import datetime, timezone
+
+    from wordsight.runtime.annotate import annotate
+    from wordsight.runtime.fits import seen_place
+    from wordsight.runtime.heat import Heat
+    from wordsight.runtime.sinks import window
+    from wordsight.runtime.sinks.result import Result
+    from wordsight.runtime.sources import Frame
+
+    shown = []
+    monkeypatch.setattr(window, "check_window", lambda: None)
+    monkeypatch.setattr(cv2, "namedWindow", lambda *words: None)
+    monkeypatch.setattr(cv2, "imshow", lambda title, picture: shown.append(picture))
+    monkeypatch.setattr(cv2, "waitKey", lambda milliseconds: -1)
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda *words: 1.0)
+    frame = Frame(np.full((SIDE, SIDE, 3), 90, np.uint8), "a.png", 0, datetime.now(timezone.utc), "a.png")
+    values = np.zeros((4, 4), np.float32)
+    values[1, 2] = 2
+    heat = Heat(values, seen_place(SIDE, SIDE, 8, "squash"), (SIDE, SIDE), 2.0, 1.5)
+    result = Result(frame, 1.0, 0.5, 0.5, None, None, heat)
+    for drawn in (False, True):
+        window.Window(2.0, None, drawn).write(result)
+    plain, heated = shown
+    np.testing.assert_array_equal(plain, annotate(result, 2.0))
+    np.testing.assert_array_equal(heated, annotate(result, 2.0, heat=True))
+    assert (plain != heated).any()
 
 
 @pytest.mark.parametrize(
