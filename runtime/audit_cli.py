@@ -58,7 +58,11 @@ def audit(
         raise OutputError("two outputs have the same name, or that of the model or of a picture; give others")
 
     err = Console(stderr=True, highlight=False)
-    with Model(model, backend=backend, batch_size=batch) as loaded, _progress(err) as progress:
+    opened = Model(
+        model, backend=backend, batch_size=batch,
+        on_step=lambda step: err.print(step, soft_wrap=True, markup=False),
+    )  # fmt: skip
+    with opened as loaded, _progress(err) as progress:
         scoring = progress.add_task("scoring", total=source.count)
         comparing = progress.add_task("comparing", total=None, start=False)
 

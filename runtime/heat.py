@@ -87,11 +87,17 @@ def enlarge(values: Floats, place: Place, rows: range, columns: range) -> Floats
         rows: of the picture, one after the other.
         columns: likewise.
     """
-    above, below, down = _between(rows, place.top, place.height, values.shape[0])
+    above, _, down = _between(rows, place.top, place.height, values.shape[0])
     before, after, across = _between(columns, place.left, place.width, values.shape[1])
     # a + f * (b - a) is exact where a equals b: a plateau stays one.
     wide = values[:, before] + across * (values[:, after] - values[:, before])
-    return np.asarray(wide[above] + down[:, None] * (wide[below] - wide[above]), np.float32)
+    step = (wide[1:] - wide[:-1]) if len(wide) > 1 else np.zeros_like(wide)
+    result = np.empty((len(rows), len(columns)), np.float32)
+    for cell in np.unique(above):  # the rows of one cell at a time: what is in between stays in the cache
+        first, last = np.searchsorted(above, [cell, cell + 1])
+        np.multiply(down[first:last, None], step[min(cell, len(step) - 1)], out=result[first:last])
+        result[first:last] += wide[cell]
+    return result
 
 
 def find_regions(values: Floats, place: Place, shape: tuple[int, int], level: float) -> tuple[Region, ...]:
