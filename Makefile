@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS = never
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint types layers lean test-lean bench peers packaged-demo lock format clean
+.PHONY: help env demo test lint types layers lean test-lean bench peers peers-env packaged-demo lock format clean
 
 help:  ## what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,7 +82,9 @@ $(PEERS)/.current: requirements-peers.lock $(VENV)/.current
 	@$(BIN)/uv pip sync --quiet --python $(PEERS)/bin/python --require-hashes requirements-peers.lock
 	@touch $@
 
-peers: env $(PEERS)/.current  ## WinCLIP and metrics against anomalib's own, on the same weights
+peers-env: env $(PEERS)/.current  ## the environment of anomalib, for `bench rivals`
+
+peers: peers-env  ## WinCLIP and metrics against anomalib's own, on the same weights
 	$(BIN)/python -m wordsight.benchmarks.peers --python $(PEERS)/bin/python
 
 packaged-demo: env  ## write anew what ships for `wordsight run --demo`

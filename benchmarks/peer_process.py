@@ -12,7 +12,7 @@ from wordsight.runtime.errors import MissingPart, WordsightError
 def check_environment(python: Path) -> None:
     """Raise MissingPart, naming what makes it, unless the peer's Python is there."""
     if not python.is_file():
-        raise MissingPart(f"expected the peer's environment, there is no {python}", "make peers")
+        raise MissingPart(f"expected the peer's environment, there is no {python}", "make peers-env")
 
 
 class Peer:
@@ -20,16 +20,17 @@ class Peer:
 
     Args:
         python: the Python of the peer's environment.
-        folder: where arrays are exchanged; holds `weights.safetensors`.
+        folder: where arrays are exchanged; for `peers_anomalib.py` it holds `weights.safetensors`.
         threads: of torch in that process.
+        script: what that Python runs, given the folder and the threads; without it `peers_anomalib.py` beside this.
 
     Raises:
         MissingPart: there is no such environment.
     """
 
-    def __init__(self, python: Path, folder: Path, threads: int) -> None:
+    def __init__(self, python: Path, folder: Path, threads: int, script: Path | None = None) -> None:
         check_environment(python)
-        script = Path(__file__).with_name("peers_anomalib.py")
+        script = script or Path(__file__).with_name("peers_anomalib.py")
         self.log = folder / "peer.log"
         command = [str(python), str(script), str(folder), str(threads)]
         with self.log.open("w") as log:  # a file: a pipe that nobody reads would fill up and stop the peer
@@ -37,7 +38,7 @@ class Peer:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
             )
 
-    def ask(self, do: str, **details: str) -> dict[str, Any]:
+    def ask(self, do: str, **details: Any) -> dict[str, Any]:
         """Send a request.
 
         Raises:
