@@ -11,6 +11,7 @@ from wordsight.benchmarks.heatmap_cli import heatmap
 from wordsight.benchmarks.identity_cli import identity
 from wordsight.benchmarks.paper.cli import paper
 from wordsight.benchmarks.results_cli import results
+from wordsight.benchmarks.rivals.cli import rivals
 
 if TYPE_CHECKING:
     from wordsight.runtime.figures import Figure
@@ -25,6 +26,7 @@ app.command()(results)
 app.command()(crops)
 app.command()(identity)
 app.command()(heatmap)
+app.command()(rivals)
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON as well.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; what is compared runs in turns.")]

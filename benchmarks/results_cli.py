@@ -57,22 +57,28 @@ def results(
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
-def replaced(path: Path, table: str) -> str:
+def replaced(path: Path, table: str, name: str = "results") -> str:
     """The text of `path` with what stands between its two marks replaced.
+
+    Args:
+        path: a Markdown file.
+        table: what is to stand there.
+        name: of the marks, as in `BEGIN` and `END`.
 
     Raises:
         SettingError: the file cannot be read, or lacks one of the marks.
     """
     from wordsight.runtime.errors import SettingError
 
+    begin_mark, end_mark = (mark.replace("results", name) for mark in (BEGIN, END))
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingError(f"--into {path}: {error.strerror}") from error
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise SettingError(f"--into {path}: expected a line {BEGIN} and after it a line {END}")
+        raise SettingError(f"--into {path}: expected a line {begin_mark} and after it a line {end_mark}")
     return f"{before}{begin}\n{table.strip()}\n{end}{after}"
 
 
