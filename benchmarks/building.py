@@ -44,11 +44,13 @@ def train_and_export(
 
 
 def exported(
-    encoder_spec: str, settings: "Settings", seeds: Sequence[int], folder: Path, crops: str, objects: Sequence[str]
-) -> Path:
+    encoder_spec: str, settings: "Settings", seeds: Sequence[int], folder: Path, crops: str, objects: Sequence[str],
+    heatmap: bool = False,
+) -> Path:  # fmt: skip
     """The exported file of these settings in `folder`, made where it is not there yet.
 
-    Heads are trained once for all crop sets. What lies in the folder is taken only if its manifest says the same.
+    Heads are trained once for all crop sets. What lies in the folder is taken only if its manifest says the same; a
+    file with heat maps serves where none are asked for.
 
     Raises:
         SettingError: the folder holds heads of other settings or another encoder.
@@ -72,14 +74,14 @@ def exported(
         if path.is_file():
             manifest = read_manifest(path)
             same = manifest.head.sha256 == heads.sha256 and [o.name for o in manifest.objects] == list(objects)
-            if same and "s_winclip" in manifest.outputs:
+            if same and "s_winclip" in manifest.outputs and (not heatmap or "heatmap" in manifest.outputs):
                 return path
     encoder = load_encoder(encoder_spec)
     if heads is None:
         save_heads(head_path, train_heads(encoder, settings, seeds), settings, seeds, encoder)
     windows = crops == "single" and has_windows(encoder.model.get_submodule("visual"))
     export_model(head_path, path, encoder_spec=encoder_spec, crops=crops, objects=objects, seeds_output=True,
-                 winclip=True, winclip_windows=windows)  # fmt: skip
+                 winclip=True, winclip_windows=windows, heatmap=heatmap)  # fmt: skip
     return path
 
 

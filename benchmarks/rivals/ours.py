@@ -16,13 +16,20 @@ NO_TEXT = "ours needs an encoder with a text side, and this backbone has none: n
 def exported_file(encoder: str, draws: int, pairs: int, folder: Path) -> Path:
     """The file that ours is measured with, made in `folder` where it is not there yet: one head a draw.
 
+    It gives heat maps where the encoder can.
+
     Raises:
         SettingError: the folder holds heads of other settings or of another encoder.
     """
     from wordsight.benchmarks.building import exported
+    from wordsight.export.errors import ExportError
     from wordsight.train.fit import Settings
 
-    return exported(encoder, Settings(num_pairs=pairs), range(draws), folder, "single", [])
+    settings = Settings(num_pairs=pairs)
+    try:
+        return exported(encoder, settings, range(draws), folder, "single", [], heatmap=True)
+    except ExportError:  # this kind of tower has no heat map; any other reason is raised below
+        return exported(encoder, settings, range(draws), folder, "single", [])
 
 
 def ours(method: str, work: Work, shots: int, draw: int) -> Found:
@@ -44,7 +51,8 @@ def ours(method: str, work: Work, shots: int, draw: int) -> Found:
         raise WordsightError("the exported file lacks s_fnn_seeds or embedding: delete it and run again")
     total: Any = scores.s_pr.astype(np.float64) + scores.s_fnn_seeds[:, draw]
     if method == "fnn":
-        return Found(total)
+        # The file's map is that of all its heads together: it is told once, and has no spread over draws.
+        return Found(total, scores.heatmap if draw == 0 else None)
     references = work.support_scores(shots, draw).embedding
     assert references is not None
     return Found(total + embedding_distance(scores.embedding, references))

@@ -145,7 +145,7 @@ class _Table:
             return regad.regad(support, work.registered(registered), size)
         support = work.tower.features(frames)
         if cell.method == "spade":
-            return spade.spade(support, work.test(), size)
+            return work.spade.score(support, [s.name for s in work.category.support(cell.shots, cell.draw)])
         return self._anomalib().score(cell.method, support, work.test_files, size, self._plan.seed + cell.draw)
 
     def _anomalib(self) -> bridge.Anomalib:

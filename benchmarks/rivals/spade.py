@@ -3,7 +3,7 @@
 N pictures, K good ones, three levels, P = G_1 * G_1 cells of the finest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,35 +22,57 @@ SIGMA = 4.0
 SETTINGS = {"neighbours": NEIGHBOURS, "sigma": SIGMA, "cells": 1}
 
 
-@torch.no_grad()
-def spade(support: Features, test: Iterable[Features], size: int) -> Found:
-    """Score pictures.
+class Spade:
+    """SPADE on the test pictures of one class.
 
-    The image's score is the mean distance of its summary to those of the K nearest good pictures. The map is the
-    distance of every cell of the pyramid, levels brought to the finest grid and joined, to the nearest cell of those
-    K pictures, wherever it lies (kappa = 1).
+    What the cells of all test pictures are from those of a good picture is kept: draws of 1, 2 and 4 share pictures.
 
     Args:
-        support: of the good pictures.
-        test: of the pictures to score, in parts.
+        test: gives features of the test pictures, in parts, as often as it is asked.
         size: S, the side of the maps.
     """
-    pooled = torch.from_numpy(support.pooled)
-    gallery = pyramid(support)  # (K, P, C)
-    lengths = gallery.square().sum(2)  # (K, P)
-    nearest = min(NEIGHBOURS, len(pooled))
-    scores: list[float] = []
-    maps: list[NDArray[np.float32]] = []
-    for part in test:
-        distances, chosen = torch.cdist(torch.from_numpy(part.pooled), pooled).topk(nearest, largest=False)
-        scores += distances.mean(1).tolist()
-        for cells, rows in zip(pyramid(part), chosen, strict=True):
-            side = part.levels[0].shape[-1]
+
+    def __init__(self, test: Callable[[], Iterable[Features]], size: int) -> None:
+        self._test, self._size = test, size
+        self._kept: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def score(self, support: Features, names: Sequence[str]) -> Found:
+        """Score the test pictures.
+
+        The image's score is the mean distance of its summary to those of the K nearest good pictures. The map is the
+        distance of every cell of the pyramid, levels brought to the finest grid and joined, to the nearest cell of
+        those K pictures, wherever it lies (kappa = 1).
+
+        Args:
+            support: of the good pictures.
+            names: of the good pictures, each its own within the class.
+        """
+        new = [place for place, name in enumerate(names) if name not in self._kept]
+        if new:
+            parts = [_beyond(pyramid(part), pyramid(support)[new]) for part in self._test()]
+            self._kept |= dict(zip((names[place] for place in new), torch.cat(parts, 1), strict=True))
+        nearest = min(NEIGHBOURS, len(names))
+        pooled = torch.cat([torch.from_numpy(part.pooled) for part in self._test()])
+        distances, chosen = torch.cdist(pooled, torch.from_numpy(support.pooled)).topk(nearest, largest=False)
+        beyond = torch.stack([self._kept[name] for name in names])  # (K, N, P)
+        side = support.levels[0].shape[-1]
+        maps = [
+            smoothed(beyond[rows, place].amin(0).reshape(side, side), self._size) for place, rows in enumerate(chosen)
+        ]
+        return Found(distances.mean(1).numpy(), np.stack(maps))
+
+
+def _beyond(test: Tensor, good: Tensor) -> Tensor:
+    """Distance of each cell of pictures (N, P, C) to the nearest of each good one (K, P, C): (K, N, P)."""
+    lengths = good.square().sum(2)
+    found = torch.empty(len(good), *test.shape[:2])
+    for place, cells in enumerate(test):
+        for row, gallery in enumerate(good):
             # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b, the first of which does not change which b is nearest.
-            beyond = [torch.addmm(lengths[row], cells, gallery[row].T, alpha=-2).amin(1) for row in rows]
-            squared = cells.square().sum(1) + torch.stack(beyond).amin(0)  # (P,)
-            maps.append(smoothed(squared.clamp_min(0).sqrt().reshape(side, side), size))
-    return Found(np.array(scores), np.stack(maps))
+            least = torch.addmm(lengths[row], cells, gallery.T, alpha=-2).amin(1)
+            found[row, place] = (cells.square().sum(1) + least).clamp_min(0).sqrt()
+    return found
 
 
 def pyramid(features: Features) -> Tensor:

@@ -13,6 +13,7 @@ from wordsight.benchmarks.rivals import bridge
 from wordsight.benchmarks.rivals.draws import Category
 from wordsight.benchmarks.rivals.measure import Truth, truth_of
 from wordsight.benchmarks.rivals.registration import Registration
+from wordsight.benchmarks.rivals.spade import Spade
 from wordsight.benchmarks.rivals.tower import Features, Tower
 from wordsight.runtime.preprocess import fit_frame
 
@@ -68,6 +69,11 @@ class Work:
     def test(self) -> Iterator[Features]:
         """Features of the test pictures, in parts."""
         return (bridge.read(self._scratch / name) for name in self.test_files)
+
+    @cached_property
+    def spade(self) -> Spade:
+        """SPADE on the test pictures."""
+        return Spade(self.test, self.tower.size)
 
     def registered(self, network: Registration) -> Iterator[Features]:
         """Registered features of the test pictures, in parts; made once for one network."""

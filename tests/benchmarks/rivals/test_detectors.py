@@ -34,7 +34,7 @@ def found(mini, network, shown, support):
     views = np.concatenate([regad.views(frame) for frame in support])
     halves = [shown.frames[:10], shown.frames[10:]]
     return {
-        "spade": spade.spade(mini.features(support), [mini.features(half) for half in halves], mini.size),
+        "spade": spade.Spade(lambda: map(mini.features, halves), mini.size).score(mini.features(support), "abcd"),
         "regad": regad.regad(network.features(views), [network.features(half) for half in halves], mini.size),
     }
 
@@ -62,7 +62,7 @@ def test_spade_is_the_nearest_cell_of_the_nearest_pictures(monkeypatch):
     monkeypatch.setattr(spade, "NEIGHBOURS", 2)
     monkeypatch.setattr(spade, "smoothed", lambda cells, size: cells.numpy())
     good, test = random_features(5, 0), random_features(3, 1)
-    scored = spade.spade(good, [test], 8)
+    scored = spade.Spade(lambda: [test], 8).score(good, "abcde")
     cells, gallery = spade.pyramid(test).numpy(), spade.pyramid(good).numpy()
     for row in range(3):
         apart = np.linalg.norm(good.pooled - test.pooled[row], axis=1)
@@ -74,7 +74,18 @@ def test_spade_is_the_nearest_cell_of_the_nearest_pictures(monkeypatch):
 
 def test_a_picture_of_the_support_is_not_odd():
     good = random_features(3, 0)
-    assert spade.spade(good, [good], 8).maps.max() < 2e-3
+    assert spade.Spade(lambda: [good], 8).score(good, "abc").maps.max() < 2e-3
+
+
+def test_what_is_kept_of_a_picture_changes_nothing():
+    good, test = random_features(4, 0), random_features(3, 1)
+    kept = spade.Spade(lambda: [test], 8)
+    for names in ("a", "abcd", "abc"):
+        part = Features([level[: len(names)] for level in good.levels], good.pooled[: len(names)])
+        once = spade.Spade(lambda: [test], 8).score(part, names)
+        again = kept.score(part, names)
+        np.testing.assert_array_equal(once.scores, again.scores)
+        np.testing.assert_array_equal(once.maps, again.maps)
 
 
 def test_gaussians_are_those_of_numpy():
