@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 
 from wordsight.export.errors import ExportError, TooLarge
 from wordsight.export.fused import INPUT_NAME, FusedDetector
@@ -58,15 +59,39 @@ def build_graph(detector: FusedDetector, image_size: int | None = None, opset: i
         )
     # Two frames, not one: the exporter would take a batch of one for a constant.
     frames = torch.zeros(2, *detector.frame_shape, 3, dtype=torch.uint8, device=detector.scale.device)
+    model = write_graph(detector, frames, INPUT_NAME, detector.output_names, opset)
+    _cast_first(model.graph)
+    onnx.checker.check_model(model, full_check=False)
+    return model
+
+
+def write_graph(
+    module: nn.Module, example: Tensor, input_name: str, output_names: Sequence[str], opset: int
+) -> ModelProto:
+    """Write down a module of one input, whose first axis and that of all outputs is the batch.
+
+    Args:
+        module: the module to export, in evaluation mode.
+        example: an input, at least two in its batch.
+        input_name: of the graph's input.
+        output_names: in the order in which ``forward`` returns them.
+        opset: one of ``OPSETS``.
+
+    Returns:
+        An ONNX model in one piece, with a dynamic batch and nothing in it that is not computed with.
+
+    Raises:
+        ExportError: torch's exporter cannot write this module down.
+    """
     with torch.no_grad(), _quiet():
         try:
             program: Any = torch.onnx.export(
-                detector,
-                (frames,),
+                module,
+                (example,),
                 dynamo=True,
-                dynamic_shapes={INPUT_NAME: {0: torch.export.Dim("batch")}},
-                input_names=[INPUT_NAME],
-                output_names=list(detector.output_names),
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                input_names=[input_name],
+                output_names=list(output_names),
                 opset_version=opset,
                 external_data=False,
                 optimize=True,
@@ -77,9 +102,7 @@ def build_graph(detector: FusedDetector, image_size: int | None = None, opset: i
             raise ExportError(f"torch cannot export this image tower to ONNX: {first_line}") from error
     model: ModelProto = program.model_proto
     _check_opset(model, opset)
-    _cast_first(model.graph)
     _clean(model)
-    onnx.checker.check_model(model, full_check=False)
     return model
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from wordsight.export.attention import PlainAttention, with_plain_attention
 from wordsight.export.errors import ExportError
 
-__all__ = ["PRECISIONS", "SCALES", "Windows", "has_windows", "window_places"]
+__all__ = ["PRECISIONS", "SCALES", "Windows", "WindowsOfTokens", "has_windows", "window_places"]
 
 SCALES = (2, 3)
 """Patches a side of the windows."""
@@ -123,6 +123,28 @@ class Windows(nn.Module):
 
     def _project(self, pooled: Tensor) -> Tensor:
         return pooled if self.tower.proj is None else cast(Tensor, pooled @ self.tower.proj)
+
+
+class WindowsOfTokens(nn.Module):
+    """What follows the stem, by itself: tokens (N, 1 + P, C) float32 to (embedding, windows_2, windows_3).
+
+    Every product with a constant in its graph is one of the tower's own, so the whole of it may be quantised.
+    """
+
+    def __init__(self, windows: Windows) -> None:
+        super().__init__()
+        self.part = windows
+        self.eval()
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs, in the order in which ``forward`` returns them."""
+        return self.part.output_names[:-1]
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        """Tokens (N, 1 + P, C), behind positions and first norm, to (N, D), then (N, W, D) for each scale."""
+        embedding, _ = self.part.whole(tokens)
+        return (embedding, *self.part.windows(tokens))
 
 
 class InBf16(nn.Module):

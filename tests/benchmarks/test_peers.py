@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from wordsight.benchmarks import metrics, peers
+from wordsight.benchmarks import metrics, peer_metrics, peers
 from wordsight.benchmarks.peer_process import Peer
 from wordsight.runtime.errors import MissingPart, WordsightError
 from wordsight.runtime.figures import Figure
 
 
 def test_the_cases_hold_ties_and_both_classes():
-    cases = peers.metric_cases()
+    cases = peer_metrics.metric_cases()
     distinct = [len(np.unique(scores)) for _, scores in cases]
     assert min(distinct) == 1
     assert max(distinct) == 200
@@ -36,22 +36,22 @@ def rows_of_scikit_learn(cases):
 
 
 def test_a_peer_that_agrees_and_one_that_is_off_in_one_figure():
-    cases = peers.metric_cases()
+    cases = peer_metrics.metric_cases()
     rows = rows_of_scikit_learn(cases)
-    assert peers.metric_difference(rows, cases) < 1e-12
+    assert peer_metrics.metric_difference(rows, cases) < 1e-12
     rows[2]["x.aupr"] += 1e-3
-    assert peers.metric_difference(rows, cases) == pytest.approx(1e-3)
+    assert peer_metrics.metric_difference(rows, cases) == pytest.approx(1e-3)
 
 
 def test_a_peer_that_breaks_ties_by_order_is_noticed():
-    cases = peers.metric_cases()
+    cases = peer_metrics.metric_cases()
     rows = rows_of_scikit_learn(cases)
     labels, scores = cases[1]
     order = np.lexsort((labels, scores))  # ties in favour of the defective
     ranks = np.empty(len(order))
     ranks[order] = np.arange(len(order))
     rows[1]["x.auroc"] = metrics.auroc(labels, ranks)
-    assert peers.metric_difference(rows, cases) > 0.01
+    assert peer_metrics.metric_difference(rows, cases) > 0.01
 
 
 def figures(**changes: float) -> list[Figure]:
@@ -66,6 +66,35 @@ def test_limits_and_the_control():
     assert "difference.winclip.map is 0.0002, limit 0.0001" in over
     (blind,) = peers.failures(figures(**{"difference.winclip.map.22_templates": 1e-6}))
     assert "sees nothing" in blind
+
+
+def test_a_file_that_is_timed_must_agree_too():
+    (over,) = peers.failures(figures(**{"difference.winclip.map.fp32": 2e-4}))
+    assert "difference.winclip.map.fp32 is 0.0002" in over
+
+
+def seconds_of_rounds(**changes: list[float]) -> dict[str, list[float]]:
+    seconds = {"anomalib": [6.0, 9.0, 6.0], "int8": [1.0, 3.0, 2.0], "bf16": [2.0, 2.0, 2.0], "fp32": [3.0, 3.0, 3.0]}
+    return {**seconds, "torch_fp32": [6.0, 6.0, 6.0], **changes}
+
+
+def test_a_ratio_for_each_precision_and_the_best_of_them():
+    figures = {figure.name: figure for figure in peers.window_ratios(seconds_of_rounds())}
+    values = {name: figure.value for name, figure in figures.items() if name.startswith("ratio.")}
+    name = "ratio.vs_anomalib_winclip"
+    # round by round: int8 6, 3, 3; bf16 3, 4.5, 3; fp32 2, 3, 2; torch in fp32 1, 1.5, 1
+    assert values == {name: 3, f"{name}.int8": 3, f"{name}.bf16": 3, f"{name}.fp32": 2, f"{name}.torch_fp32": 1}
+    assert (figures[f"{name}.bf16"].low, figures[f"{name}.bf16"].high) == (3, 4.5)
+    assert figures["seconds.window_pass.anomalib"].value == 6
+    assert set(values) <= set(peers.MEANING)
+
+
+@pytest.mark.parametrize(("fast", "expected"), [("int8", 12), ("bf16", 12), ("fp32", 12), ("torch_fp32", 3)])
+def test_the_best_is_whichever_is_best_and_never_the_control(fast: str, expected: float):
+    figures = {figure.name: figure for figure in peers.window_ratios(seconds_of_rounds(**{fast: [0.5, 0.5, 0.5]}))}
+    best = figures["ratio.vs_anomalib_winclip"]
+    assert best.value == expected
+    assert (best.low, best.high) == ((12, 18) if expected == 12 else (3, 6))
 
 
 def test_without_the_environment_it_says_what_makes_it(tmp_path: Path):
