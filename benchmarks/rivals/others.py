@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from wordsight.benchmarks import progress
@@ -33,17 +34,26 @@ class Others:
         return [fitted(samples, tower.size) for samples in self.categories() if len(samples) > 1]
 
 
-def others_of(measured: Category, every: Sequence[Category], seed: int) -> Others | None:
+class Part:
+    """The good pictures of a category that serve to train for the others: at most `_MOST`, by seed."""
+
+    def __init__(self, category: Category, seed: int) -> None:
+        self.category = category
+        order = shuffled(len(category.fit), seed, _STREAM)[:_MOST]
+        self.samples = [category.fit[i] for i in sorted(order)]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the pictures; read when first asked for."""
+        return content_sha256(self.samples)
+
+
+def others_of(measured: Category, parts: Sequence[Part]) -> Others | None:
     """The other categories among those that are measured; None where there is no other with a pair of pictures."""
-    groups = []
-    for other in every:
-        if other is measured or len(other.fit) < 2:
-            continue
-        order = shuffled(len(other.fit), seed, _STREAM)[:_MOST]
-        groups.append([other.fit[i] for i in sorted(order)])
-    if not groups:
+    chosen = [part for part in parts if part.category is not measured and len(part.samples) > 1]
+    if not chosen:
         return None
-    return Others({"categories": [content_sha256(group) for group in groups]}, lambda: groups)
+    return Others({"categories": [part.sha256 for part in chosen]}, lambda: [part.samples for part in chosen])
 
 
 def training_nouns(seed: int) -> Others:

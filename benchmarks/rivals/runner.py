@@ -20,7 +20,7 @@ from wordsight.benchmarks.rivals import bridge, measure, regad, registration, sp
 from wordsight.benchmarks.rivals.backbone import is_clip, load_tower
 from wordsight.benchmarks.rivals.draws import Category, content_sha256
 from wordsight.benchmarks.rivals.methods import PEERS, Cell, Method, cells
-from wordsight.benchmarks.rivals.others import ALONE, Others, network, others_of, training_nouns
+from wordsight.benchmarks.rivals.others import ALONE, Others, Part, network, others_of, training_nouns
 from wordsight.benchmarks.rivals.ours import NO_TEXT, exported_file, ours
 from wordsight.benchmarks.rivals.results import Result, load, save
 from wordsight.benchmarks.rivals.work import Work
@@ -92,7 +92,8 @@ class _Table:
         stack: ExitStack,
     ) -> None:  # fmt: skip
         self._plan, self._folder, self._tower, self._model = plan, folder, tower, model
-        self._categories, self._stack = categories, stack
+        self._parts = [Part(category, plan.seed) for category in categories if category.section != GENERATOR]
+        self._stack = stack
         self._scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wordsight-rivals-")))
         self._peer: bridge.Anomalib | None = None
 
@@ -157,10 +158,11 @@ class _Table:
         return self._peer
 
     def _others(self, category: Category) -> Others | None:
+        if all(method.key != "regad" for method in self._plan.methods):
+            return None
         if category.section == GENERATOR:
             return training_nouns(self._plan.seed)
-        sets = [other for other in self._categories if other.section != GENERATOR]
-        return others_of(category, sets, self._plan.seed)
+        return others_of(category, self._parts)
 
     def _reason(self, method: Method, others: Others | None) -> str:
         if method.ours and self._model is None:

@@ -139,7 +139,8 @@ def print_table(results: Sequence[Result], about: str) -> None:
         shown = Table(title=escape(heading(here, results)), title_justify="left", title_style="bold", box=None,
                       pad_edge=False)  # fmt: skip
         for column in ("setup", "method", *HEADINGS.values()):
-            shown.add_column(column, justify="left" if column in ("setup", "method") else "right")
+            named = column in ("setup", "method")
+            shown.add_column(column, justify="left" if named else "right", no_wrap=named)
         for row in here:
             shown.add_row(row.setup, TITLES[row.method], *map(escape, row_cells(row)))
         console.print(shown)

@@ -7,7 +7,7 @@ from wordsight.benchmarks.datasets import Dataset, Sample
 from wordsight.benchmarks.rivals.draws import category, content_sha256, shuffled
 from wordsight.benchmarks.rivals.methods import METHODS, cells, chosen, shot_counts
 from wordsight.benchmarks.rivals.nouns import nouns
-from wordsight.benchmarks.rivals.others import others_of
+from wordsight.benchmarks.rivals.others import Part, others_of
 from wordsight.runtime.errors import SettingError
 
 
@@ -103,11 +103,12 @@ def test_shots_and_methods_are_put_in_order():
 
 def test_regad_is_never_trained_on_what_it_is_measured_on():
     first, second = chosen_category(), chosen_category(dataset(name="other"))
-    groups = others_of(first, [first, second], 0).categories()
+    groups = others_of(first, [Part(one, 0) for one in (first, second)]).categories()
     assert len(groups) == 1
     assert all(sample in second.fit for sample in groups[0])
-    assert others_of(first, [first], 0) is None
-    assert others_of(first, [first, chosen_category(dataset(fit=1), shots=1)], 0) is None
+    assert others_of(first, [Part(first, 0)]) is None
+    few = chosen_category(dataset(fit=1), shots=1)
+    assert others_of(first, [Part(first, 0), Part(few, 0)]) is None
 
 
 def test_the_generators_nouns_are_a_class_each():
