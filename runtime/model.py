@@ -75,6 +75,7 @@ class Model:
         manifest: what it says about itself.
         backend: engine, version and provider in use.
         backend_reason: why that one, and what else was tried.
+        backend_fallback: an engine that should have run and why it does not; empty when none failed.
         object: the noun of the guiding prompts that s_pr follows.
         few_shot: the normal references that the score takes in, and how; None without.
     """
@@ -120,6 +121,7 @@ class Model:
         self._engine = open_backend(backend, path, self.manifest, batch=batch_size, threads=threads, on_step=on_step)
         self._open = True
         self.backend, self.backend_reason = self._engine.name, self._engine.reason
+        self.backend_fallback = self._engine.fallback
 
     @cached_property
     def sha256(self) -> str:

@@ -163,6 +163,8 @@ def run(
         whose = f", by the prompts of {manifest.prompts.object!r}," if manifest.objects else ""
         remarks.append(f"regions: where the heat map{whose} is {level:g} or more, of {hottest:g}")
     remarks.append(f"engine: {opened.backend} ({opened.backend_reason})")
+    if opened.backend_fallback:  # told however the run ended: `remarks` are for those that went well
+        sum_told = "; ".join(filter(None, (sum_told, f"warning: {opened.backend_fallback}")))
     tell(out, err, manifest, tally, table, troubles, sum_told, remarks)
     if troubles.interrupted:
         raise typer.Exit(130)

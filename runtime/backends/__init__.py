@@ -75,7 +75,8 @@ def _best_provider(
             gpu.reason = gpu.reason.replace("asked for", "the best provider of ONNX Runtime that runs here")
             return gpu
         except (MissingPart, ModelError) as error:
-            refused = f"; ort-cuda does not run here: {brief(error)}"
+            refused = f"ort-cuda does not run here: {brief(error)}"
     backend = OrtBackend(path, manifest, provider="cpu", threads=threads, onnxruntime=onnxruntime)
-    backend.reason = f"the best provider of ONNX Runtime that runs here{refused}"
+    backend.reason = "; ".join(filter(None, ("the best provider of ONNX Runtime that runs here", refused)))
+    backend.fallback = refused
     return backend

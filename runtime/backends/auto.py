@@ -68,7 +68,7 @@ def choose(
     agree = max(AGREE, 2 * manifest.parity.tolerance)  # each side may be that far from torch
     best: Trial | None = None
     reference: Trial | None = None
-    notes, unbuilt, errors = [], [], []
+    notes, failed, unbuilt, errors = [], [], [], []
     for name, unready in chain([(REFERENCE, "")], (others or candidates)(path, manifest)):
         if reference is not None and reference.frame_s <= quick_s:
             notes.append(f"others not tried, under {quick_s * 1000:.0f} ms there is nothing to gain")
@@ -82,6 +82,8 @@ def choose(
         except WordsightError as error:
             errors.append(error)
             notes.append(f"{name} does not run: {brief(error)}")
+            if name != REFERENCE:
+                failed.append(notes[-1])  # it was there and ready: whoever counts on it should hear of it
             continue
         against = _against(trial, best, reference, agree)
         notes.append(f"{name} {trial.frame_s * 1000:.1f} ms a frame{against}")
@@ -95,6 +97,7 @@ def choose(
             reference = trial
     if best is not None:
         best.backend.reason = "auto: " + "; ".join(notes)
+        best.backend.fallback = "; ".join(failed)
         return best.backend
     # Nothing else runs the file here, as on a board with TensorRT alone: then it is built now, once.
     for name in unbuilt:

@@ -20,10 +20,12 @@ class Backend(ABC):
     Attributes:
         name: engine, version and what it really runs on: "onnxruntime 1.32.0 CPUExecutionProvider".
         reason: why this one runs, and what was tried before it: "asked for".
+        fallback: what should have run instead and why it did not; empty when nothing failed.
     """
 
     name: str = ""
     reason: str = "asked for"
+    fallback: str = ""
 
     @abstractmethod
     def infer(self, frames: Frames) -> Arrays:

@@ -95,7 +95,8 @@ def test_nothing_is_tried_where_a_frame_is_quick_already(bench):
 def test_what_is_listed_but_does_not_run_is_named_with_its_reason(bench):
     chosen, _ = bench({"ort-cpu": 0.1, "ort-cuda": ModelError("cudaErrorNoKernelImageForDevice")})
     assert chosen.name == "ort-cpu"
-    assert "ort-cuda does not run: cudaErrorNoKernelImageForDevice" in chosen.reason
+    assert chosen.fallback == "ort-cuda does not run: cudaErrorNoKernelImageForDevice"
+    assert chosen.fallback in chosen.reason
 
 
 def test_an_engine_that_would_have_to_be_built_is_not_waited_for(bench):

@@ -1,5 +1,6 @@
 """ONNX Runtime on a GPU, through a stand-in of its session: what is asked of it, and what happens when it will not."""
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -173,13 +174,28 @@ def test_a_provider_that_fails_on_the_first_frame_is_found_out_at_once(open_cuda
 def test_ort_takes_the_processor_then_and_says_why(tiny_model, fault):
     backend = _best_provider(tiny_model, read_manifest(tiny_model), 4, None, FakeOrt(**fault))
     assert backend.name == "onnxruntime 9.9 CPUExecutionProvider"
-    assert "ort-cuda does not run here: " in backend.reason
+    assert backend.fallback.startswith("ort-cuda does not run here: ")
+    assert backend.fallback in backend.reason
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_run_warns_of_it_however_the_run_ends(wordsight, tiny_model, save_picture, tmp_path, monkeypatch, bad):
+    parts = tmp_path / "parts"
+    save_picture(parts / "good.png", 90)
+    if bad:
+        (parts / "bad.png").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "onnxruntime", FakeOrt(falls_back=True))
+    done = wordsight("run", tiny_model, parts, "--backend", "ort")
+    assert done.code == int(bad)
+    assert "warning: ort-cuda does not run here: CUDAExecutionProvider is listed, but" in done.out
+    assert not bad or len(done.lines) <= 8
 
 
 def test_ort_takes_cuda_where_it_runs(tiny_model):
     backend = _best_provider(tiny_model, read_manifest(tiny_model), 4, None, FakeOrt())
     assert backend.name == "onnxruntime 9.9 CUDAExecutionProvider"
     assert backend.reason == "the best provider of ONNX Runtime that runs here; CUDA graphs"
+    assert backend.fallback == ""
 
 
 TENSORRT = "TensorrtExecutionProvider"
