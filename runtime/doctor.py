@@ -6,10 +6,11 @@ import importlib.util
 import json
 import platform
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from wordsight.runtime.board import jetson_release
 
 State = Literal["ok", "missing", "problem"]
 _OPENCV_WHEELS = (
@@ -23,7 +24,6 @@ _ENGINE_WHEELS = (
     "onnxruntime-silicon",
 )
 _WHEEL_OF = {"open_clip": "open-clip-torch"}
-JETSON = Path("/etc/nv_tegra_release")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def examine() -> list[Finding]:
         Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         Finding("processor", "ok", f"{cpu_name()}, {usable_cores()} cores usable"),
         Finding("memory", "ok", f"{memory} GiB" if memory else "not known"),
-        *([Finding("jetson", "ok", JETSON.read_text(errors="replace").splitlines()[0])] if JETSON.is_file() else []),
+        *([Finding("jetson", "ok", release)] if (release := jetson_release()) is not None else []),
         *_opencv(),
         *_onnxruntime(),
         *engine_findings(),
@@ -107,7 +107,7 @@ def twins(what: str, wheels: tuple[str, ...], keep: str) -> Finding:
 
 
 def _opencv() -> list[Finding]:
-    mend = "sudo apt install python3-opencv" if JETSON.is_file() else "pip install 'wordsight[runtime]'"
+    mend = "sudo apt install python3-opencv" if jetson_release() is not None else "pip install 'wordsight[runtime]'"
     try:
         import cv2
     except Exception as error:  # an OpenCV without its libraries fails with ImportError, AttributeError, OSError

@@ -23,8 +23,8 @@ MARGIN = 0.9
 AGREE = 1e-4
 """Largest difference of any score that is called the same, unless twice the file's own tolerance is wider."""
 
-Path = str | os.PathLike[str]
-Candidates = Callable[[Path, Manifest], Iterable[tuple[str, str]]]
+ModelPath = str | os.PathLike[str]
+Candidates = Callable[[ModelPath, Manifest], Iterable[tuple[str, str]]]
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Trial:
 
 
 def choose(
-    path: Path,
+    path: ModelPath,
     manifest: Manifest,
     open_one: Callable[[str], Backend],
     *,
@@ -111,7 +111,7 @@ def choose(
     raise errors[0]
 
 
-def candidates(path: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+def candidates(path: ModelPath, manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Backends that this machine might run beside the reference, each with "" or why it is not ready.
 
     Only those that compute in the file's own precision: bf16 arithmetic on an fp32 file changes scores, and with them

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wordsight.runtime.board import cuda_install
 from wordsight.runtime.errors import MissingPart, ModelError
-
-INSTALL = "pip install 'cuda-bindings>=12.6,<14'"
-"""On JetPack 6, whose driver is CUDA 12.6: 'cuda-bindings>=12.6,<13'."""
 
 
 class CudaError(ModelError):
@@ -49,7 +47,7 @@ class Cuda:
             try:
                 runtime = importlib.import_module("cuda.bindings.runtime")
             except ImportError as error:
-                raise MissingPart("cuda-python's bindings are not installed", INSTALL) from error
+                raise MissingPart("cuda-python's bindings are not installed", cuda_install()) from error
         self._rt = runtime
 
     def _call(self, name: str, *arguments: Any) -> Any:
@@ -71,7 +69,8 @@ class Cuda:
                 raise CudaError("cudaGetDeviceCount found none")
             found = self._call("cudaGetDeviceProperties", 0)
         except CudaError as error:
-            raise MissingPart(f"no NVIDIA GPU that runs here ({error})", "install NVIDIA's driver for it") from error
+            mend = "install NVIDIA's driver for it; with one of CUDA 12: pip install 'cuda-bindings>=12.6,<13'"
+            raise MissingPart(f"no NVIDIA GPU that runs here ({error})", mend) from error
         name = found.name.decode() if isinstance(found.name, bytes) else str(found.name)
         return Gpu(name.rstrip("\0").strip(), f"SM{found.major}{found.minor}")
 

@@ -135,7 +135,7 @@ class TensorRtBackend(Backend):
             return
         try:
             slot.graph = self._cuda.capture(lambda: self._enqueue(slot, size), self._stream)
-        except CudaError as error:
+        except ModelError as error:  # of CUDA, or of an engine that will not run while it is recorded
             self._graphs_off = f"without CUDA graphs: {error}"
 
     @property

@@ -1,10 +1,12 @@
 """From an exported file to a TensorRT engine: one code path for `tensorrt` 10.3 to 11 and for `tensorrt_rtx`."""
 
 import re
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from wordsight.runtime.backends.base import one_line
+from wordsight.runtime.board import tensorrt_install
 from wordsight.runtime.errors import MissingPart, ModelError, SettingError
 from wordsight.runtime.manifest import Manifest
 
@@ -136,7 +138,7 @@ def _build(trt: Any, builder: Any, network: Any, config: Any, log: Any, monitor:
     )
 
 
-def _for_want_of_memory(lines: list[str]) -> bool:
+def _for_want_of_memory(lines: Iterable[str]) -> bool:
     return any(re.search(r"out ?of ?memory|insufficient (memory|workspace)|memory alloc", line, re.I) for line in lines)
 
 
@@ -148,7 +150,7 @@ def messages(trt: Any) -> Any:
 
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self.lines: list[str] = []
+            self.lines: deque[str] = deque(maxlen=20)  # a fault that repeats for months must not fill the memory
 
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
@@ -210,13 +212,5 @@ def load_module(name: str) -> Any:
         getattr(module, "Builder")  # noqa: B009  # PyPI's `tensorrt` may be there without its libraries
         return module
     except Exception as error:  # a missing library shows as OSError, or as one of its own
-        raise MissingPart(f"{name} does not load here ({one_line(error)})", install_line(name)) from error
-
-
-def install_line(name: str) -> str:
-    """The line that installs a module on this kind of machine."""
-    from wordsight.runtime.doctor import JETSON
-
-    if name == "tensorrt-rtx":
-        return "pip install 'wordsight[rtx]'"
-    return "sudo apt install python3-libnvinfer" if JETSON.is_file() else "pip install 'wordsight[tensorrt]'"
+        install = tensorrt_install() if name == "tensorrt" else "pip install 'wordsight[rtx]'"
+        raise MissingPart(f"{name} does not load here ({one_line(error)})", install) from error

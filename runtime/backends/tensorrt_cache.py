@@ -150,9 +150,12 @@ def unready(
     """Why a backend could not start at once on this machine; empty if its engine lies ready."""
     try:
         gpu = (cuda or Cuda()).gpu()
+    except WordsightError:
+        return "not tried, no NVIDIA GPU that runs here"  # wordsight doctor has CUDA's own words
+    try:
         trt = trt or load_module(name)
     except WordsightError as error:
-        return f"does not run: {brief(error)}"
+        return f"not tried, {brief(error)}"
     folder = engine_folder(path)
     key = best_profile(folder, engine_key(trt, gpu, manifest.precision, BATCH, file_sha256(path)), BATCH)
     try:

@@ -95,6 +95,15 @@ def test_closing_gives_everything_back(board):
     assert (len(board.runtime.blocks), board.runtime.graphs, board.runtime.streams) == (0, 0, 0)
 
 
+def test_nor_one_that_fails_while_it_is_recorded(board):
+    board.trt.capture_fails = True
+    with board.open() as backend:
+        assert "without CUDA graphs: tensorrt failed on 1 frames: Error Code 1" in backend.reason
+        for _ in range(3):
+            found = backend.infer(frames(2))
+    np.testing.assert_array_equal(found["score"], board.scores(frames(2))["score"])
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -277,7 +286,7 @@ def test_auto_waits_for_no_build_and_says_which_line_makes_one(board):
     board.engines()[0].chmod(0o666)
     assert "open to other users" in ask()
     board.runtime.gpus = 0
-    assert ask().startswith("does not run: no NVIDIA GPU")
+    assert ask() == "not tried, no NVIDIA GPU that runs here"
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ class IExecutionContext:
 
     def execute_async_v3(self, stream):
         module = self.engine.module
-        if module.run_fails:
+        if module.run_fails or (module.capture_fails and module.cuda.recording is not None):
             module.logger.log(ILogger.ERROR, "Error Code 1: Cuda Runtime (an illegal memory access)")
             return False
         shape, addresses = self.shape, dict(self.addresses)
@@ -194,7 +194,7 @@ class Module:
             self.ComputeCapability = SimpleNamespace(__members__=known, **known)
         self.needs, self.has = 0, 1 << 40
         self.output_type = self.float32
-        self.run_fails = self.context_fails = self.parse_fails = self.capture_refused = False
+        self.run_fails = self.context_fails = self.parse_fails = self.capture_fails = False
         self.loaded, self.builds, self.logger = [], [], None
 
     def Runtime(self, logger):
