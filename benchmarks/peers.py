@@ -39,7 +39,7 @@ MEANING = {
     "difference.winclip.score.22_templates": "control: the image score with 22 templates",
     "difference.winclip.map.22_templates": "control: the map with 22 templates must differ by more than the limit",
     **{
-        f"difference.winclip.{what}.{precision}": f"largest difference of the {name}, picture and windows in {precision}; {limit}"
+        f"difference.winclip.{what}.{precision}": f"largest |{name} - the peer's|, all in {precision}; {limit}"
         for precision, limit in (("fp32", "limit 1e-4"), ("bf16", "stated"), ("int8", "stated"))
         for what, name in (("score", "image score"), ("map", "map"))
     },
