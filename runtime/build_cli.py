@@ -109,7 +109,7 @@ def _fill_onnxruntime(model: Path, manifest: Any, batch: int, target: str | None
     typer.echo("building with ONNX Runtime's TensorRT provider; this can take minutes", err=True)
     began = time.monotonic()
     with open_backend("ort-tensorrt", model, manifest, batch=batch) as backend:
-        typer.echo(f"{backend.name}: {time.monotonic() - began:.1f} s, in {engine_folder(model) / 'onnxruntime'}")
+        typer.echo(f"{backend.name}: {time.monotonic() - began:.1f} s, in {engine_folder(model)}")
 
 
 def _tell(built: "Built") -> None:

@@ -1,12 +1,14 @@
 """ONNX Runtime's providers on a GPU: fixed batches, buffers that stay where they are, and CUDA graphs."""
 
 import os
+import shutil
 from typing import Any
 
 import numpy as np
 
 from wordsight.runtime.backends.base import Arrays, Frames, buckets, one_line, refusal
 from wordsight.runtime.errors import ModelError
+from wordsight.runtime.files import file_sha256
 from wordsight.runtime.manifest import Manifest
 
 
@@ -32,7 +34,7 @@ def gpu_session(
     # fp32 stays fp32: TF32 rounds to ten bits, and would change scores behind the manifest's back.
     cuda = {"device_id": "0", "use_tf32": "0"}
     if provider == "tensorrt":
-        first = ("TensorrtExecutionProvider", _tensorrt_options(path, manifest, batch))
+        first = ("TensorrtExecutionProvider", _tensorrt_options(ort, path, manifest, batch))
         attempts = [([first, ("CUDAExecutionProvider", cuda)], "engine cache")]
     else:
         graphs = ("CUDAExecutionProvider", {**cuda, "enable_cuda_graph": "1"})
@@ -50,10 +52,17 @@ def gpu_session(
     raise refusal("ONNX Runtime", os.fspath(path), manifest, refused or RuntimeError("no attempt")) from refused
 
 
-def _tensorrt_options(path: str | os.PathLike[str], manifest: Manifest, batch: int) -> dict[str, str]:
+def _tensorrt_options(ort: Any, path: str | os.PathLike[str], manifest: Manifest, batch: int) -> dict[str, str]:
     from wordsight.runtime.backends.engine_files import engine_folder, private_folder, refuse_foreign
 
-    folder = private_folder(engine_folder(path)) / "onnxruntime"
+    # ONNX Runtime tells engines apart by the graph, not by its weights: a head that was trained anew would find the
+    # engine of the old one. So each file has a folder of its own, and those of files that are gone go with them.
+    parent = private_folder(engine_folder(path))
+    folder = parent / f"onnxruntime-{ort.__version__}-{file_sha256(path)[:16]}"
+    for old in parent.glob("onnxruntime-*"):
+        if old != folder:
+            refuse_foreign(old)
+            shutil.rmtree(old)
     refuse_foreign(folder)
     name, shape = manifest.input.name, "x".join(map(str, (*manifest.input.shape, 3)))
     return {

@@ -41,13 +41,13 @@ class Built:
         path: of the engine.
         key: what it is bound to.
         size: bytes.
-        seconds: the building took; 0 when it lay there already.
+        seconds: the building took.
     """
 
     path: Path
     key: EngineKey
     size: int
-    seconds: float = 0.0
+    seconds: float
 
 
 def engine_key(trt: Any, gpu: Gpu, precision: str, batch: int, sha256: str) -> EngineKey:

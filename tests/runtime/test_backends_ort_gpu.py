@@ -1,6 +1,7 @@
 """ONNX Runtime on a GPU, through a stand-in of its session: what is asked of it, and what happens when it will not."""
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from wordsight.runtime.backends import _best_provider
 from wordsight.runtime.backends.base import buckets
 from wordsight.runtime.backends.ort import OrtBackend
 from wordsight.runtime.demo import demo_model
+from wordsight.runtime.files import file_sha256
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
@@ -208,7 +210,8 @@ def test_the_tensorrt_provider_keeps_its_engines_in_a_folder_of_ours_alone(tiny_
         np.testing.assert_array_equal(backend.infer(frames(7))["score"], score(frames(7))["score"])
     (asked,) = ort.asked
     options = asked[TENSORRT]
-    folder = tiny_model.with_name("tiny.onnx.engines") / "onnxruntime"
+    (folder,) = tiny_model.with_name("tiny.onnx.engines").iterdir()
+    assert file_sha256(tiny_model)[:16] in folder.name
     assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(folder)
     assert folder.stat().st_mode & 0o777 == folder.parent.stat().st_mode & 0o777 == 0o700
     shapes = [options[f"trt_profile_{which}_shapes"] for which in ("min", "opt", "max")]
@@ -216,16 +219,29 @@ def test_the_tensorrt_provider_keeps_its_engines_in_a_folder_of_ours_alone(tiny_
     assert asked[CUDA]["use_tf32"] == "0"
 
 
-def test_and_is_not_shown_the_folder_when_another_could_have_written_there(tiny_model):
+def open_tensorrt_provider(path):
     ort = FakeOrt(providers=(TENSORRT, CUDA, CPU))
-    folder = tiny_model.with_name("tiny.onnx.engines") / "onnxruntime"
-    folder.mkdir(mode=0o700, parents=True)
-    folder.parent.chmod(0o700)
+    OrtBackend(path, read_manifest(path), provider="tensorrt", onnxruntime=ort).close()
+    return Path(ort.asked[0][TENSORRT]["trt_engine_cache_path"])
+
+
+def test_a_file_with_other_weights_finds_no_engine_of_the_old_ones(tiny_model):
+    first = open_tensorrt_provider(tiny_model)
+    (first / "kept.engine").write_bytes(b"")
+    assert open_tensorrt_provider(tiny_model) == first
+    assert (first / "kept.engine").exists()
+    tiny_model.write_bytes(tiny_model.read_bytes() + b"\x72\x02\x0a\x00")  # one more, empty entry of metadata
+    second = open_tensorrt_provider(tiny_model)
+    assert [path.name for path in second.parent.iterdir()] == [second.name] != [first.name]
+    assert list(second.iterdir()) == []
+
+
+def test_and_is_not_shown_the_folder_when_another_could_have_written_there(tiny_model):
+    folder = open_tensorrt_provider(tiny_model)
     (folder / "planted.engine").write_bytes(b"")
     (folder / "planted.engine").chmod(0o666)
     with pytest.raises(ModelError, match="open to other users"):
-        OrtBackend(tiny_model, read_manifest(tiny_model), provider="tensorrt", onnxruntime=ort)
-    assert ort.asked == []
+        open_tensorrt_provider(tiny_model)
 
 
 def test_an_output_of_open_shape_is_refused(tiny_model, onnx_writer):
