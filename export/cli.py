@@ -88,6 +88,14 @@ def export(
             "--crops single.",
         ),
     ] = False,
+    centre_frames: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Pictures, not to be judged, whose mean a head of `train --centre` takes images from; mini brings its "
+            "own.",
+        ),
+    ] = None,
     precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
     weights: Annotated[
         tuple[float, float],
@@ -145,6 +153,7 @@ def export(
                 winclip_windows=winclip,
                 winclip_options=options,
                 heatmap=heatmap,
+                centre_frames=centre_frames,
                 precision=precision,
                 seeds_output=seeds_output,
                 w_pr=weights[0],

@@ -59,6 +59,7 @@ class FusedDetector(nn.Module):
         winclip_temperature: T of WinCLIP's softmax.
         winclip_windows: False for WinCLIP's score alone, ``s_winclip``: of any encoder, and of several squares, too.
         heatmap: whether both scores of every patch are an output too, summed as ``score`` is.
+        centre: (D,), taken from unit embeddings before the heads see them, or None: for heads trained on centred texts.
 
     Raises:
         ValueError: the guiding prompts or the heads do not fit the encoder.
@@ -67,6 +68,7 @@ class FusedDetector(nn.Module):
 
     scale: Tensor
     shift: Tensor
+    centre: Tensor | None
     direction: Tensor
     directions: Tensor
     winclip_directions: Tensor
@@ -88,6 +90,7 @@ class FusedDetector(nn.Module):
         winclip_temperature: float = TEMPERATURES[0],
         winclip_windows: bool = True,
         heatmap: bool = False,
+        centre: Tensor | None = None,
     ) -> None:
         super().__init__()
         if tuple(guiding.shape) != (2, encoder.embed_dim):
@@ -137,6 +140,7 @@ class FusedDetector(nn.Module):
         self.register_buffer("direction", _direction(guiding, temperature), persistent=False)  # (D,)
         if objects is not None:
             self.register_buffer("directions", _directions(objects, temperature), persistent=False)
+        self.register_buffer("centre", centre, persistent=False)  # (D,) or None
         self.eval()
 
     @property
@@ -197,7 +201,8 @@ class FusedDetector(nn.Module):
 
     def _judge(self, unit: Tensor) -> tuple[Tensor, Tensor]:
         """Both scores of unit rows (M, D), be they pictures or patches: s_pr (M,) and s_fnn of every seed (M, K)."""
-        return torch.sigmoid(unit @ self.direction), torch.sigmoid(self.head(unit))
+        seen = unit if self.centre is None else _unit(unit - self.centre)
+        return torch.sigmoid(unit @ self.direction), torch.sigmoid(self.head(seen))
 
     def _sum(self, s_pr: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
         """The score and s_fnn (M,) of s_pr (M,) and the seeds' scores (M, K)."""

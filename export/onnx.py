@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from wordsight.export.centre import image_centre
 from wordsight.export.crops import lay_out, parse_crops
 from wordsight.export.describe import (
     describe_crops,
@@ -60,6 +61,7 @@ def export_model(
     winclip_options: WinclipSpec | None = None,
     winclip_windows: bool = True,
     heatmap: bool = False,
+    centre_frames: Path | None = None,
     precision: str = "fp32",
     seeds_output: bool = False,
     w_pr: float = 1.0,
@@ -84,6 +86,8 @@ def export_model(
         winclip_options: temperature, mean and templates of WinCLIP; None for the paper's.
         winclip_windows: False for WinCLIP's score alone, which any encoder and any crop set can give.
         heatmap: add the output ``heatmap`` (N, h, w): the score of every patch, by the prompts of the head's object.
+        centre_frames: pictures whose mean embedding a head trained with ``--centre`` takes images from; not needed
+            for mini, whose mean comes from its training nouns.
         precision: "fp32".
         seeds_output: add the output ``s_fnn_seeds`` (N, K).
         w_pr: weight of s_pr in the score, 0 or more.
@@ -129,6 +133,7 @@ def export_model(
         guiding_winclip = torch.stack(
             [class_embeddings(encoder, pair.object, templates=how.templates, mean=how.mean) for pair in named]
         )
+    centre, centre_spec = image_centre(encoder, head_file.heads, centre_frames, cast(Fit, fit))
     score = ScoreSpec(w_pr=w_pr, w_fnn=w_fnn, temperature=TEMPERATURE)
 
     on_step("writing the graph")
@@ -147,6 +152,7 @@ def export_model(
         winclip_temperature=how.temperature,
         winclip_windows=winclip_windows,
         heatmap=heatmap,
+        centre=centre,
     ).to(next(encoder.model.parameters()).device)
     model = build_graph(detector, opset=opset)
 
@@ -167,6 +173,7 @@ def export_model(
         winclip_temperature=how.temperature,
         winclip_windows=winclip_windows,
         heatmap=heatmap,
+        centre=centre,
     )
     tolerance = TOLERANCES[precision]
     try:
@@ -201,6 +208,7 @@ def export_model(
         objects=tuple(describe_object(pair) for pair in pairs),
         heatmap=describe_heatmap(detector.heat),
         winclip=how,
+        centre=centre_spec,
         score=score,
         head=HeadSpec(sha256=head_file.sha256, seeds=tuple(head_file.seeds)),
         training=head_file.settings.to_dict(),

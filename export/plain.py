@@ -47,6 +47,7 @@ def reference_outputs(
     winclip_temperature: float = TEMPERATURES[0],
     winclip_windows: bool = True,
     heatmap: bool = False,
+    centre: Tensor | None = None,
 ) -> Outputs:
     """Every output of the graph by the plain way (sections 3.1 and 3.3), in float32.
 
@@ -67,6 +68,7 @@ def reference_outputs(
         winclip_temperature: T of WinCLIP's softmax.
         winclip_windows: whether its windows and map are wanted, of one uncut square.
         heatmap: whether the heat map is wanted; of one uncut square.
+        centre: (D,), what is taken from unit embeddings before a head sees them, or None.
 
     Returns:
         score, s_pr, s_fnn (N,), embedding (N, D), s_fnn_seeds (N, K), and where asked for s_pr_objects (N, O),
@@ -76,7 +78,8 @@ def reference_outputs(
     boxes = ((0, 0, size),) if layout is None else layout.boxes
     whole = (0,) if layout is None else layout.whole
     views = [
-        _one_view(encoder, heads, guiding, _cut(frames, box, size), temperature, objects, patches) for box in boxes
+        _one_view(encoder, heads, guiding, _cut(frames, box, size), temperature, objects, patches, centre)
+        for box in boxes
     ]
     if winclip is not None:
         for view in views:
@@ -98,7 +101,9 @@ def reference_outputs(
             images = _images(encoder, frames)
             outputs |= winclip_outputs(cast(Any, encoder.model).visual, images, winclip[0], winclip_temperature)
         if heatmap:
-            outputs["heatmap"] = _heatmap(encoder, heads, guiding, _images(encoder, frames), temperature, w_pr, w_fnn)
+            outputs["heatmap"] = _heatmap(
+                encoder, heads, guiding, _images(encoder, frames), temperature, w_pr, w_fnn, centre
+            )
     return {name: value.cpu().numpy() for name, value in outputs.items()}
 
 
@@ -122,6 +127,7 @@ def _one_view(
     temperature: float,
     objects: Tensor | None,
     patches: bool,
+    centre: Tensor | None,
 ) -> dict[str, Tensor]:
     """What one square of each frame gives, uint8 BGR (N, S, S, 3)."""
     images = _images(encoder, frames)
@@ -134,8 +140,15 @@ def _one_view(
             found["s_pr_objects"] = torch.stack(columns, dim=1)  # (N, O)
         if patches:
             found["patches"] = F.normalize(_patches(encoder, images), dim=-1)
-        seeds = _by_seed(heads, unit)
+        seeds = _by_seed(heads, unit, centre)
     return {**found, "s_fnn": seeds.mean(dim=1), "s_fnn_seeds": seeds}
+
+
+@torch.inference_mode()
+def encode_images(encoder: Encoder, frames: Frames) -> Tensor:
+    """Image embeddings (N, D), not normalised, of uint8 BGR frames (N, S, S, 3), on the encoder's device."""
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        return cast(Tensor, cast(Any, encoder.model).encode_image(_images(encoder, frames)))
 
 
 def _images(encoder: Encoder, frames: Frames) -> Tensor:
@@ -147,8 +160,10 @@ def _images(encoder: Encoder, frames: Frames) -> Tensor:
     return (rgb / 255 - mean) / std
 
 
-def _by_seed(heads: Sequence[Head], unit: Tensor) -> Tensor:
-    """Scores (M, K) of unit rows (M, D), head by head."""
+def _by_seed(heads: Sequence[Head], unit: Tensor, centre: Tensor | None) -> Tensor:
+    """Scores (M, K) of unit rows (M, D), head by head, each of which makes what it is given unit length."""
+    if centre is not None:
+        unit = unit - centre.to(unit)
     return torch.stack([torch.sigmoid(head.to(unit.device).eval()(unit)) for head in heads], dim=1)
 
 
@@ -160,13 +175,14 @@ def _heatmap(
     temperature: float,
     w_pr: float,
     w_fnn: float,
+    centre: Tensor | None,
 ) -> Tensor:
     """The heat map (N, h, w): every row of patches scored as if it were a picture."""
     patches = patches_in_text_space(cast(Any, encoder.model).visual, images)  # (N, h, w, D)
     rows = []
     for row in F.normalize(patches, dim=-1).unbind(dim=1):
         unit = row.reshape(-1, row.shape[-1])
-        score = w_pr * _prompt_guided(unit, guiding, temperature) + w_fnn * _by_seed(heads, unit).mean(dim=1)
+        score = w_pr * _prompt_guided(unit, guiding, temperature) + w_fnn * _by_seed(heads, unit, centre).mean(dim=1)
         rows.append(score.reshape(len(images), -1))
     return torch.stack(rows, dim=1)
 

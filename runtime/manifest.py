@@ -15,11 +15,12 @@ from typing import Any, Literal
 from wordsight.runtime.checks import OPTIONAL, build, require, require_sha256, require_time, unique_keys
 from wordsight.runtime.errors import ExternalDataRefused, ManifestInvalid, ManifestMissing, ManifestTooNew, ModelDamaged
 from wordsight.runtime.manifest_input import CropSpec, InputSpec
-from wordsight.runtime.manifest_outputs import HeatmapSpec, ObjectSpec, WinclipSpec
+from wordsight.runtime.manifest_outputs import CentreSpec, HeatmapSpec, ObjectSpec, WinclipSpec
 from wordsight.runtime.protobuf import inspect_model
 
 __all__ = [
     "METADATA_KEY",
+    "CentreSpec",
     "CropSpec",
     "EncoderSpec",
     "HeadSpec",
@@ -161,6 +162,7 @@ class Manifest:
     """In the order of the columns of `s_pr_objects`; `prompts` holds the default object, which is `s_pr`."""
     heatmap: HeatmapSpec = field(default_factory=HeatmapSpec, metadata=OPTIONAL)
     winclip: WinclipSpec = field(default_factory=WinclipSpec, metadata=OPTIONAL)
+    centre: CentreSpec = field(default_factory=CentreSpec, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, "schema", str(SCHEMA), self.schema)

@@ -47,3 +47,16 @@ class WinclipSpec:
 
     def __post_init__(self) -> None:
         require(self.temperature > 0, "winclip.temperature", "above 0", self.temperature)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentreSpec:
+    """What was taken from images before the head sees them: the mean embedding of `count` pictures; none for 0."""
+
+    pictures: str = ""
+    """Which, in words; never a path."""
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.count >= 0, "centre.count", "0 or more", self.count)
+        require(not set("/\\") & set(self.pictures), "centre.pictures", "words, never a path", self.pictures)

@@ -130,8 +130,9 @@ def _head_of(tensors: dict[str, Tensor], seed: int, embed_dim: int, settings: Se
         found = tuple(state[key].shape) if key in state else None
         if found != shape:
             raise SettingError(f"{prefix}{key} has the shape {found}, expected {shape}")
+    mean = torch.zeros(embed_dim) if settings.centre else None  # filled below, or missing
     with torch.random.fork_rng(devices=[]):
-        head = Head(embed_dim, settings.widths, settings.dropout)
+        head = Head(embed_dim, settings.widths, settings.dropout, text_mean=mean)
     head.load_state_dict(state)
     return head.eval().requires_grad_(False)
 

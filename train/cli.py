@@ -8,7 +8,7 @@ import typer
 
 __all__ = ["train"]
 
-_WORDS, _FIT, _MACHINE = "Words", "Fit", "Machine"
+_WORDS, _FIT, _PAST, _MACHINE = "Words", "Fit", "Past the paper", "Machine"
 
 
 def train(
@@ -35,6 +35,23 @@ def train(
     epochs: Annotated[int, typer.Option(help="Passes over all pairs.", rich_help_panel=_FIT)] = 2,
     batch_pairs: Annotated[int, typer.Option(help="Pairs a batch, two samples each.", rich_help_panel=_FIT)] = 64,
     widths: Annotated[str, typer.Option(help="Hidden widths, by commas.", rich_help_panel=_FIT)] = "512,256,128",
+    states: Annotated[
+        bool, typer.Option("--states", help="Many words for both states in training.", rich_help_panel=_PAST)
+    ] = False,
+    natural: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of pairs in natural words.", rich_help_panel=_PAST)
+    ] = 0.0,
+    counterfactual: Annotated[
+        bool,
+        typer.Option("--counterfactual", help="Pairs that differ in the state alone.", rich_help_panel=_PAST),
+    ] = False,
+    noise: Annotated[
+        float, typer.Option(metavar="SIGMA", help="Length of noise on text embeddings.", rich_help_panel=_PAST)
+    ] = 0.0,
+    centre: Annotated[
+        bool,
+        typer.Option("--centre", help="Train on e - mean(e); export takes images from theirs.", rich_help_panel=_PAST),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=_MACHINE)] = "auto",
     text_precision: Annotated[str, typer.Option(help="fp32 or bf16.", rich_help_panel=_MACHINE)] = "fp32",
     batch_size: Annotated[int, typer.Option(help="Prompts a text batch.", rich_help_panel=_MACHINE)] = 64,
@@ -84,6 +101,11 @@ def train(
         dropout=dropout,
         epochs=epochs,
         batch_pairs=batch_pairs,
+        states=states,
+        natural=natural,
+        counterfactual=counterfactual,
+        noise=noise,
+        centre=centre,
     )
     _check_text(text_precision, batch_size)
 

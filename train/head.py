@@ -25,6 +25,9 @@ class Head(nn.Module):
     length and multiplies by sqrt(D), which gives the entries about unit variance.
 
     Attributes:
+        text_mean: (D,), the mean of the unit text embeddings it was trained on, which `of_texts` takes away; None for
+            a head that looks at embeddings as they are. Images have a mean of their own: whoever scores them takes it
+            away first.
         layers: the network itself, an `nn.Sequential` over (B, D) float32.
         history: how the fit went, or None for a head that was not fitted in this process.
 
@@ -32,7 +35,11 @@ class Head(nn.Module):
         SettingError: a width below 1 or a dropout outside [0, 1).
     """
 
-    def __init__(self, embed_dim: int, widths: Sequence[int] = WIDTHS, dropout: float = 0.2) -> None:
+    text_mean: Tensor | None
+
+    def __init__(
+        self, embed_dim: int, widths: Sequence[int] = WIDTHS, dropout: float = 0.2, text_mean: Tensor | None = None
+    ) -> None:
         check_shape(embed_dim, widths, dropout)
         super().__init__()
         self.embed_dim = embed_dim
@@ -47,11 +54,18 @@ class Head(nn.Module):
             fan_in = width
         layers.append(nn.Linear(fan_in, 1))
         self.layers = nn.Sequential(*layers)
+        self.register_buffer("text_mean", text_mean)
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Embeddings (B, D) float32 of any length to logits (B,); their sigmoid is s_fnn."""
         unit = F.normalize(embeddings, dim=-1)
         return cast(Tensor, self.layers(unit * math.sqrt(self.embed_dim))).squeeze(-1)
+
+    def of_texts(self, texts: Tensor) -> Tensor:
+        """Text embeddings (B, D) float32 of any length to logits (B,), taken from their mean where there is one."""
+        if self.text_mean is None:
+            return cast(Tensor, self(texts))
+        return cast(Tensor, self(F.normalize(texts, dim=-1) - self.text_mean))
 
 
 def check_shape(embed_dim: int, widths: Sequence[int], dropout: float) -> None:

@@ -39,12 +39,13 @@ def paths(value, prefix=()):
                 yield from paths(inner, (*prefix, key))
 
 
-LATER_KEYS = ("crops", "objects", "heatmap", "winclip", "camera")
+LATER_KEYS = ("crops", "objects", "heatmap", "winclip", "camera", "centre")
 LATER = (
     "crops",
     "objects",
     "heatmap",
     "winclip",
+    "centre",
     ("input", "camera"),
 )  # keys that files of the first version do not have
 
@@ -65,7 +66,7 @@ def test_every_missing_key_is_named(data):
 
 
 def test_a_file_from_before_there_were_crops_and_objects_reads_as_one_square_and_one_object(data, onnx_writer):
-    del data["crops"], data["objects"], data["input"]["camera"], data["heatmap"], data["winclip"]
+    del data["crops"], data["objects"], data["input"]["camera"], data["heatmap"], data["winclip"], data["centre"]
     assert Manifest.from_json(json.dumps(data)) == onnx_writer.manifest()
 
 
@@ -78,6 +79,7 @@ def test_the_packaged_model_is_such_a_file():
     manifest = read_manifest(demo_model())
     assert (manifest.crops.name, manifest.crops.boxes, manifest.objects) == ("single", (), ())
     assert manifest.heatmap.way == ""
+    assert manifest.centre.count == 0
     assert (manifest.winclip.temperature, manifest.winclip.mean, manifest.winclip.templates) == (0.01, "raw", 22)
     assert manifest.input.shape == (96, 96)
 
@@ -115,6 +117,8 @@ NUT = {"name": "nut", "guiding_normal": "a nut", "guiding_anomalous": "a bad nut
         ("outputs.heatmap", {"outputs.heatmap": ["N"]}),
         ("heatmap.blocks", {"heatmap": {"way": "value-value attention", "blocks": -1}, "outputs.heatmap": ["N", 2, 2]}),
         ("heatmap.way", {"heatmap": {"way": "magic", "blocks": 0}, "outputs.heatmap": ["N", 2, 2]}),
+        ("centre.count", {"centre": {"pictures": "the user's", "count": -1}}),
+        ("centre.pictures", {"centre": {"pictures": "/home/me/frames", "count": 3}}),
         ("winclip.temperature", {"winclip": {"temperature": 0, "mean": "raw", "templates": 22}}),
         ("winclip.templates", {"winclip": {"temperature": 0.01, "mean": "raw", "templates": 23}}),
         ("winclip.mean", {"winclip": {"temperature": 0.01, "mean": "median", "templates": 22}}),

@@ -1,5 +1,6 @@
 import json
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -40,6 +41,34 @@ def test_heads_come_back_with_all_they_were_saved_with(saved, tiny):
     for before, after in zip(heads, found.heads, strict=True):
         assert torch.equal(before(e), after(e))
     assert "seed9.layers.0.weight" in load_file(path)
+
+
+def test_settings_past_the_paper_and_the_mean_of_texts_are_kept(tiny, tmp_path):
+    path = tmp_path / "head.safetensors"
+    settings = replace(SETTINGS, states=True, natural=0.25, counterfactual=True, noise=0.1, centre=True)
+    head = Head(24, (8, 4), text_mean=torch.randn(24)).eval()
+    save_heads(path, [head], settings, (3,), tiny)
+    found = load_heads(path)
+    assert found.settings == settings
+    e = torch.randn(5, 24)
+    assert torch.equal(found.heads[0].of_texts(e), head.of_texts(e))
+    assert not torch.equal(head.of_texts(e), head(e))
+    tensors = {key: value.clone() for key, value in load_file(path).items() if "text_mean" not in key}
+    save_file(tensors, path, {"wordsight": json.dumps(record_of(path))})
+    with pytest.raises(HeadFileError, match="do not fit"):
+        load_heads(path)
+
+
+def test_head_files_from_before_these_settings_still_load(saved):
+    path, heads = saved
+    tensors, record = {key: value.clone() for key, value in load_file(path).items()}, record_of(path)
+    for name in ("states", "natural", "counterfactual", "noise", "centre"):
+        del record["settings"][name]
+    save_file(tensors, path, {"wordsight": json.dumps(record)})
+    found = load_heads(path)
+    assert found.settings == SETTINGS
+    e = torch.randn(5, 24)
+    assert torch.equal(found.heads[0](e), heads[0](e))
 
 
 def test_a_failed_write_leaves_what_was_there(saved, tiny, monkeypatch):

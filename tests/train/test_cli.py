@@ -39,6 +39,20 @@ def test_a_head_is_trained_saved_and_told_of(tmp_path):
     assert named["train.accuracy"]["n"] == 2
 
 
+def test_settings_past_the_paper_reach_the_head_file(tmp_path):
+    head = tmp_path / "head.safetensors"
+    past = ("--states", "--natural", 0.5, "--counterfactual", "--noise", 0.2, "--centre")
+    assert run("--encoder", "mini", "--pairs", 20, "--widths", "8", "--no-cache", "-o", head, *past).exit_code == 0
+    found = load_heads(head).settings
+    assert (found.states, found.natural, found.counterfactual, found.noise, found.centre) == (
+        True,
+        0.5,
+        True,
+        0.2,
+        True,
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -48,6 +62,8 @@ def test_a_head_is_trained_saved_and_told_of(tmp_path):
         (["--seed", "-1"], SettingError),
         (["--widths", "a,b"], SettingError),
         (["--lr", "-1"], SettingError),
+        (["--natural", "2"], SettingError),
+        (["--noise", "-1"], SettingError),
         (["--text-precision", "fp8"], SettingError),
         (["--batch-size", "0"], SettingError),
         (["--cache", "x", "--no-cache"], SettingError),

@@ -141,6 +141,46 @@ def test_every_seed_draws_words_of_its_own(tiny):
     assert not heads[0].training
 
 
+def test_noise_has_the_length_it_is_asked_for_and_none_is_the_papers_fit(separable, monkeypatch):
+    normal, anomalous = (half / np.linalg.norm(half, axis=1, keepdims=True) for half in separable)
+    batches = []
+    real = Head.forward
+
+    def watched(self, e):
+        if self.training:
+            batches.append(e.clone())
+        return real(self, e)
+
+    monkeypatch.setattr(Head, "forward", watched)
+    plain = fit_head(normal, anomalous, replace(SMALL, epochs=1), seed=0)
+    clean = torch.cat(batches)
+    batches.clear()
+    again = fit_head(normal, anomalous, replace(SMALL, epochs=1, noise=0.3), seed=0)
+    noisy = torch.cat(batches)
+    assert torch.allclose(noisy.norm(dim=1), torch.ones(len(noisy)))
+    # Of noise n across a unit vector, the angle's tangent is |n|; 15 of 16 parts of it lie across.
+    tangent = (noisy * clean).sum(1).acos().tan()
+    assert tangent.square().mean().sqrt().item() == pytest.approx(0.3 * (15 / 16) ** 0.5, rel=0.1)
+    assert plain.history.losses != again.history.losses
+    twice = fit_head(normal, anomalous, replace(SMALL, epochs=1, noise=0.3), seed=0)
+    assert twice.history.losses == again.history.losses
+
+
+def test_a_centred_head_is_the_plain_head_on_centred_embeddings(separable):
+    normal, anomalous = (half + 4.0 for half in separable)  # a shift that all texts share
+    unit = [half / np.linalg.norm(half, axis=1, keepdims=True) for half in (normal, anomalous)]
+    mean = np.concatenate(unit).mean(axis=0)
+    expected = fit_head(*(half - mean for half in unit), SMALL, seed=3)
+    found = fit_head(normal, anomalous, replace(SMALL, centre=True), seed=3)
+    np.testing.assert_allclose(found.text_mean.numpy(), mean, atol=1e-6)
+    assert expected.text_mean is None
+    assert found.history.losses == pytest.approx(expected.history.losses, abs=1e-4)
+    texts = torch.from_numpy(normal)
+    torch.testing.assert_close(found.of_texts(texts), expected(torch.from_numpy(unit[0] - mean)), atol=1e-3, rtol=1e-3)
+    # Pictures have a mean of their own: without one to take away, the head takes them as they come.
+    torch.testing.assert_close(found(texts - 1), Head.forward(found, texts - 1))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -155,6 +195,9 @@ def test_every_seed_draws_words_of_its_own(tiny):
         {"epochs": 0},
         {"batch_pairs": 0},
         {"lr": float("nan")},
+        {"natural": 1.5},
+        {"noise": -1.0},
+        {"noise": float("nan")},
     ],
 )
 def test_settings_out_of_range_are_refused(change):

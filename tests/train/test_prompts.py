@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from wordsight.train.errors import SettingError
-from wordsight.train.prompts import ALPHABET, PromptPair, random_prompts
+from wordsight.train.prompts import ALPHABET, PromptPair, Wording, random_prompts
+from wordsight.train.wordings import fill, natural, states
 
 NORMAL = re.compile(r"(\w+) a (\w+) photo (\w+) of (\w+) a (\w+)")
 ANOMALOUS = re.compile(r"(\w+) a (\w+) photo (\w+) of (\w+) a damaged (\w+)")
@@ -32,8 +33,7 @@ class Pcg64:
 
 
 def test_prompts_follow_the_papers_templates_and_the_documented_stream():
-    start = np.random.PCG64(7).state["state"]
-    stream = Pcg64(start["state"], start["inc"])
+    stream = stream_of(7)
     expected = []
     for _ in range(20 * 10):
         length = 5 + ((stream.next() >> 32) * 6 >> 32)
@@ -91,3 +91,75 @@ def test_settings_out_of_range_are_refused(settings):
 def test_words_that_make_no_prompt_are_refused(words):
     with pytest.raises(SettingError):
         PromptPair(*words)
+
+
+def stream_of(words):
+    """The raw words of a PCG64 by its published definition; `words` seed it."""
+    start = np.random.PCG64(words).state["state"]
+    return Pcg64(start["state"], start["inc"])
+
+
+def test_states_are_drawn_by_the_documented_map_and_random_words_stay_as_they_are():
+    plain = words_of(*random_prompts(PromptPair(), 40, seed=7))
+    normal, anomalous = random_prompts(PromptPair(), 40, seed=7, wording=Wording(states=True))
+    stream = stream_of([7, 1])
+    for pair, n, a in zip(plain, normal, anomalous, strict=True):
+        raw = [stream.next() for _ in range(15)]
+        for side, text, (w0, w1, w2, w3, last) in ((0, n, pair[:5]), (1, a, pair[5:])):
+            listed = states()[side]
+            state = listed[(raw[1 + 7 * side] >> 32) * len(listed) >> 32]
+            assert text == f"{w0} a {w1} photo {w2} of {w3} {fill(state, last)}"
+
+
+def test_the_lists_have_no_word_twice_and_the_states_have_their_articles():
+    for side in states():
+        assert len(set(side)) == len(side)
+        assert all(re.fullmatch(r"an? .*", state) and state.count("{}") == 1 for state in side)
+    assert not set(states()[0]) & set(states()[1])
+    known = natural()
+    for words in (known.words, known.nouns, known.sentences):
+        assert len(set(words)) == len(words)
+    assert all(sentence.count("{}") == 1 for sentence in known.sentences)
+    assert fill("a {} with a crack", "anchor") == "an anchor with a crack"
+    assert fill("a bent {}", "anchor") == "a bent anchor"
+    for state in states()[0] + states()[1]:  # "an" before vowels and nowhere else
+        article, word = fill(state, "ladle").split()[:2]
+        assert (article == "an") == (word[0] in "aeiou"), state
+
+
+def test_a_share_of_pairs_is_natural_and_a_larger_share_keeps_them():
+    known = natural()
+    seen = []
+    for share in (0.0, 0.3, 0.6, 1.0):
+        normal, anomalous = random_prompts(PromptPair(), 1000, seed=2, wording=Wording(natural=share))
+        is_natural = [any(n.endswith((f" {noun}", f" {noun}.")) or f" {noun} " in f" {n} ".replace(",", " ")
+                          for noun in known.nouns) for n in normal]  # fmt: skip
+        assert abs(np.mean(is_natural) - share) < 0.05
+        assert all(" a damaged " in f" {text}" for text in anomalous)
+        seen.append({i for i, found in enumerate(is_natural) if found})
+    assert seen[0] <= seen[1] <= seen[2] <= seen[3]
+    templated = [text for text in normal if re.fullmatch(r"\w+ a \w+ photo \w+ of \w+ an? \w+", text)]
+    assert 0.4 < len(templated) / 1000 < 0.6  # the other half are sentences
+    assert all(set(text.split()) - {"a", "an", "photo", "of"} <= {*known.words, *known.nouns} for text in templated)
+
+
+@pytest.mark.parametrize("wording", [Wording(counterfactual=True), Wording(natural=0.5, counterfactual=True)])
+def test_counterfactual_pairs_differ_in_the_state_alone(wording):
+    normal, anomalous = random_prompts(PromptPair("a fine", "a damaged"), 200, seed=5, wording=wording)
+    for n, a in zip(normal, anomalous, strict=True):
+        assert n.count("a fine") == a.count("a damaged") == 1
+        assert n.replace("a fine", "a damaged") == a
+    assert len(set(normal)) == 200
+
+
+def test_the_papers_wording_is_the_default():
+    assert random_prompts(PromptPair(), 50, seed=9) == random_prompts(PromptPair(), 50, seed=9, wording=Wording())
+    assert random_prompts(PromptPair(), 50, seed=9, wording=Wording(natural=1e-12)) == random_prompts(
+        PromptPair(), 50, seed=9
+    )
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_out_of_range_is_refused(share):
+    with pytest.raises(SettingError, match="--natural"):
+        Wording(natural=share)
