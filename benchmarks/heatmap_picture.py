@@ -59,7 +59,8 @@ def draw(mapped: Mapped, top: float) -> "Drawing":
             for axes, colour in ((upper, "red"), (lower, "cyan")):
                 axes.contour(mask, levels=[0.5], colors=colour, linewidths=1)
     drawing.colorbar(last, ax=places.ravel().tolist(), location="bottom", shrink=0.3, aspect=40, pad=0.01)
-    drawing.suptitle(f"{mapped.name}: pictures with the outline of the mask, and their heat maps", fontsize=11)
+    told = "pictures with the mask's outline, below them their heat maps; above each its own pixel AUROC"
+    drawing.suptitle(f"{mapped.name}: {told}", fontsize=11)
     return drawing
 
 
@@ -76,7 +77,7 @@ def choose(mapped: Mapped) -> list[tuple[int, str]]:
         areas[index] = pixel_auroc([mask], [heat])
     ordered = sorted(defective, key=lambda index: -areas[index])
     ranks = sorted({round(r) for r in np.linspace(0, len(ordered) - 1, min(DEFECTIVE, len(ordered)))})
-    chosen = [(ordered[rank], f"AUROC {areas[ordered[rank]]:.3f}, rank {rank + 1} of {len(ordered)}") for rank in ranks]
+    chosen = [(ordered[rank], f"{areas[ordered[rank]]:.3f}, rank {rank + 1} of {len(ordered)}") for rank in ranks]
     peaks = mapped.maps[""].max(axis=(1, 2))
     good = sorted((i for i, sample in enumerate(mapped.samples) if not sample.label), key=lambda i: -peaks[i])
     for said, rank in (("highest", 0), ("median", len(good) // 2)):

@@ -161,7 +161,7 @@ def test_on_held_out_nouns_the_map_finds_what_controls_do_not(model: Path, tmp_p
         assert got[f"aupro{control}"] < got["aupro"] - 0.05
 
     chosen = choose(found)
-    areas = [float(said.split()[1].rstrip(",")) for _, said in chosen[:10]]
+    areas = [float(said.split(",")[0]) for _, said in chosen[:10]]
     assert areas == sorted(areas, reverse=True)
     assert [found.samples[index].label for index, _ in chosen] == [1] * 10 + [0] * 2
     write_picture(tmp_path / "maps.png", found, 2.0)

@@ -153,7 +153,7 @@ def test_the_manifest_names_the_way(file: Path, plain_file: Path):
 
 @pytest.fixture
 def parts(small_encoder, heads):
-    return small_encoder, heads(24, 3), torch.randn(2, 24, generator=torch.Generator().manual_seed(2))
+    return small_encoder, heads(24, 10), torch.randn(2, 24, generator=torch.Generator().manual_seed(2))
 
 
 def maps(parts, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
