@@ -170,10 +170,10 @@ def test_the_plain_reading_agrees_and_notices_what_is_off(parts, monkeypatch: py
     fused, plain = maps(parts, frames)
     assert plain.shape == (8, *((4, 4) if parts[0].name == "vit" else (3, 3)))
     np.testing.assert_allclose(fused, plain, atol=1e-5)
-    assert np.abs(fused.transpose(0, 2, 1) - plain).max() > 1e-3  # columns first would be noticed
+    assert np.abs(fused.transpose(0, 2, 1) - plain).max() > 1e-4  # columns first would be noticed
     if parts[0].name == "vit":
         monkeypatch.setattr(heatmap_module, "VALUE_BLOCKS", 5)
-        assert np.abs(maps(parts, frames)[0] - plain).max() > 1e-3  # as would another number of blocks
+        assert np.abs(maps(parts, frames)[0] - plain).max() > 1e-4  # as would another number of blocks
 
 
 def test_it_changes_no_other_output(parts):
