@@ -12,6 +12,7 @@ from wordsight.benchmarks.identity_cli import identity
 from wordsight.benchmarks.paper.cli import paper
 from wordsight.benchmarks.results_cli import results
 from wordsight.benchmarks.rivals.cli import rivals
+from wordsight.benchmarks.select_cli import select
 
 if TYPE_CHECKING:
     from wordsight.runtime.figures import Figure
@@ -27,6 +28,7 @@ app.command()(crops)
 app.command()(identity)
 app.command()(heatmap)
 app.command()(rivals)
+app.command()(select)
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON as well.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; what is compared runs in turns.")]
