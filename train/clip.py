@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,26 @@ import torch
 from torch import Tensor
 
 from wordsight.train.errors import EncoderError, WeightsUnreachable
+from wordsight.train.weights import check_hub
 
-__all__ = ["QUICKGELU", "build_model", "config_of_file", "config_of_tag", "fill_model", "tags_name", "tokenizer_of"]
+__all__ = [
+    "QUICKGELU",
+    "TEMPERATURE",
+    "build_model",
+    "config_of_file",
+    "config_of_tag",
+    "fill_model",
+    "tags_name",
+    "temperature_of",
+    "tokenizer_of",
+]
 
 QUICKGELU = "-quickgelu"
 """Ending of a model's name that asks for the activation OpenAI trained with; not every model has a name of its own."""
+TEMPERATURE = 0.01
+"""T of the prompt-guided softmax for encoders that a softmax trained: the paper's, CLIP's logit scale of 100."""
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def tags_name(name: str) -> str:
@@ -26,7 +42,10 @@ def tags_name(name: str) -> str:
 
 
 def config_of_tag(name: str, tag: str) -> dict[str, Any]:
-    """What open_clip says about the weights of a tag: `mean`, `std`, `interpolation`, `quick_gelu`, `url`, `hf_hub`."""
+    """What open_clip says about the weights of a tag.
+
+    Keys that may be there: `mean`, `std`, `interpolation`, `resize_mode`, `quick_gelu`, `url`, `hf_hub`.
+    """
     import open_clip
 
     return dict(open_clip.get_pretrained_cfg(tags_name(name), tag))
@@ -46,7 +65,8 @@ def config_of_file(name: str, path: Path) -> tuple[dict[str, Any], str]:
             return config, ""
     shared: dict[str, Any] = {}
     unsure = []
-    for key, default in (("mean", None), ("std", None), ("interpolation", "bicubic"), ("quick_gelu", False)):
+    defaults = {"mean": None, "std": None, "interpolation": "bicubic", "resize_mode": "shortest", "quick_gelu": False}
+    for key, default in defaults.items():
         values = [config.get(key, default) for config in configs]
         if values and all(value == values[0] for value in values):
             shared[key] = values[0]
@@ -113,27 +133,91 @@ def fill_model(model: Any, state: dict[str, Tensor], name: str, path: Path) -> N
     model.load_state_dict(state)
 
 
-def tokenizer_of(name: str) -> Callable[[list[str]], Tensor]:
-    """The model's tokenizer: a list of B texts to (B, C) int64 tokens, C its context length.
+def temperature_of(model: Any) -> float:
+    """T of the softmax over two prompts that suits how the model was trained.
+
+    A softmax trained CLIP, and T is the paper's, `TEMPERATURE`. A sigmoid with a scale and a bias of its own trained
+    SigLIP: p = sigmoid(scale * t . e + bias) is the probability that sentence t holds. Of two sentences of which just
+    one holds, the anomalous one does with probability p_a (1 - p_n) / (p_a (1 - p_n) + p_n (1 - p_a)), and that is
+    sigmoid(scale * (t_a - t_n) . e): the same softmax with T = 1 / scale, from which the bias has gone.
+
+    Args:
+        model: an open_clip model, filled; one with a `logit_bias` was trained by a sigmoid.
 
     Raises:
-        WeightsUnreachable: it is not CLIP's own, and cannot be fetched.
+        EncoderError: the weights hold a scale that is no positive number.
+    """
+    if getattr(model, "logit_bias", None) is None:
+        return TEMPERATURE
+    log_scale = float(model.logit_scale.detach())
+    # The same bounds as float32's: beyond them the scale, or one over it, is 0 or infinite.
+    if not math.isfinite(log_scale) or abs(log_scale) > 80:
+        raise EncoderError(f"the weights' logit_scale is {log_scale:g}, expected the logarithm of a scale: a few")
+    return math.exp(-log_scale)
+
+
+def tokenizer_of(name: str, checkpoint: Path | None = None) -> Callable[[list[str]], Tensor]:
+    """The model's tokenizer: a list of B texts to (B, C) int64 tokens, C its context length.
+
+    CLIP's own comes with open_clip. Others (SigLIP's) are files on the Hugging Face hub, read by transformers: those
+    beside a local checkpoint are taken first, then what the hub's cache holds, then the hub.
+
+    Args:
+        name: of the model.
+        checkpoint: its local weights, in whose folder the tokenizer's files may lie.
+
+    Raises:
+        WeightsUnreachable: it is not CLIP's own, and neither here nor to be fetched, or transformers is missing.
+        EncoderError: the files beside the checkpoint are no tokenizer.
     """
     import open_clip
 
     known = _known_name(name)
     text = open_clip.get_model_config(known)["text_cfg"]
-    if text.get("hf_tokenizer_name") or "siglip" in name.lower():
-        source = text.get("hf_tokenizer_name") or "open_clip's SigLIP tokenizers"
+    source = text.get("hf_tokenizer_name")
+    if not source:
+        return open_clip.get_tokenizer(known)  # type: ignore[no-any-return]
+    try:
+        import transformers  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise WeightsUnreachable(
+            f"{name} has another tokenizer than CLIP's, which transformers reads: pip install 'wordsight[siglip]'"
+        ) from error
+    folder = None if checkpoint is None else checkpoint.parent
+    if folder is not None and (folder / _TOKENIZER_FILES[0]).is_file():
         try:
-            with _quiet_logging():
-                return open_clip.get_tokenizer(known)  # type: ignore[no-any-return]
-        except Exception as error:  # transformers raises many kinds where files are missing
-            raise WeightsUnreachable(
-                f"{name} needs the tokenizer of {source}, which cannot be fetched ({_first_line(error)}). "
-                "Load it once with network, so that it lies in the cache, or use a model with CLIP's own tokenizer"
+            return _tokenizer_in(folder, text)
+        except Exception as error:  # transformers raises many kinds where files are damaged
+            raise EncoderError(
+                f"{folder / _TOKENIZER_FILES[0]} is no tokenizer that can be read ({_first_line(error)}): copy it again"
             ) from error
-    return open_clip.get_tokenizer(known)  # type: ignore[no-any-return]
+    try:
+        with _quiet_logging():
+            try:
+                return open_clip.get_tokenizer(known, local_files_only=True)  # type: ignore[no-any-return]
+            except (OSError, ValueError):  # not in the hub's cache
+                check_hub()
+                return open_clip.get_tokenizer(known)  # type: ignore[no-any-return]
+    except Exception as error:  # transformers raises many kinds where files are missing
+        raise WeightsUnreachable(
+            f"the tokenizer of {name} is not on this machine and cannot be downloaded ({_first_line(error)}).\n"
+            f"Fetch {' and '.join(_TOKENIZER_FILES)} of {source} on the Hugging Face hub elsewhere,\n"
+            f"copy them into the folder of the checkpoint, and pass it: --encoder {name}:/path/to/checkpoint"
+        ) from error
+
+
+def _tokenizer_in(folder: Path, text: dict[str, Any]) -> Callable[[list[str]], Tensor]:
+    """The tokenizer whose files lie in a folder, with the settings that the model's configuration gives it."""
+    from open_clip.tokenizer import HFTokenizer
+
+    with _quiet_logging():
+        return HFTokenizer(  # type: ignore[no-any-return]
+            str(folder),
+            context_length=text.get("context_length", 77),
+            tokenizer_mode=text.get("tokenizer_mode"),
+            local_files_only=True,
+            **text.get("tokenizer_kwargs", {}),
+        )
 
 
 def _known_name(name: str) -> str:

@@ -88,8 +88,8 @@ def _embed(
     order = lengths.argsort(stable=True)
 
     encode: Callable[[nn.Module, Tensor], Tensor]
+    _check_room(prompts, tokens, encoder.tokenize([""])[0])
     if fits_short_contexts(encoder.model, tokens[order[[0, len(order) // 2, -1]]].to(device)):
-        _check_room(prompts, tokens, lengths)
         encode = encode_short
     else:
         warnings.warn(
@@ -115,13 +115,23 @@ def _encode_whole(model: nn.Module, tokens: Tensor) -> Tensor:
     return cast(Callable[[Tensor], Tensor], model.encode_text)(tokens)
 
 
-def _check_room(prompts: Sequence[str], tokens: Tensor, lengths: Tensor) -> None:
-    """Tokenizers cut what is too long without a word, and what they cut could be the word that matters."""
-    full = torch.nonzero(lengths >= tokens.shape[1]).flatten()
+def _check_room(prompts: Sequence[str], tokens: Tensor, blank: Tensor) -> None:
+    """Tokenizers cut what is too long without a word, and what they cut could be the word that matters.
+
+    Args:
+        prompts: N texts.
+        tokens: (N, C) int64.
+        blank: (C,) int64, the tokens of an empty text: it shows what fills the context behind the end token.
+    """
+    pad = blank[-1]
+    # SigLIP's first tokenizer fills up with end tokens: of these, one is the text's own.
+    last = tokens[:, -2] if blank[0] == pad else tokens[:, -1]
+    full = torch.nonzero(last != pad).flatten()
     if len(full):
         raise SettingError(
             f"{len(full)} of {len(prompts)} prompts fill the encoder's whole context of {tokens.shape[1]} tokens, so "
-            f"their ends may be cut: take shorter words (--max-length). One is: {prompts[int(full[0])][:80]}…"
+            "their ends may be cut: take shorter words (--min-length 3 --max-length 5 take 30 tokens of CLIP at most). "
+            f"One is: {prompts[int(full[0])][:80]}…"
         )
 
 

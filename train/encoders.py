@@ -17,16 +17,18 @@ from torch import Tensor, nn
 
 from wordsight.train.clip import (
     QUICKGELU,
+    TEMPERATURE,
     build_model,
     config_of_file,
     config_of_tag,
     fill_model,
     tags_name,
+    temperature_of,
     tokenizer_of,
 )
 from wordsight.train.errors import DeviceAbsent, EncoderError
 from wordsight.train.files import sha256_of
-from wordsight.train.weights import fetch_tag, licence_of, read_state
+from wordsight.train.weights import fetch_tag, licence_of, licence_of_file, read_state
 
 __all__ = ["DEFAULT_ENCODER", "MINI_NOTE", "Encoder", "check_spec", "load_encoder", "resolve_device"]
 
@@ -53,6 +55,9 @@ class Encoder:
         mean: what is subtracted from RGB in 0 ... 1, and
         std: what it is then divided by.
         embed_dim: D.
+        temperature: T of the softmax over two prompts: the paper's, or one over the weights' own scale.
+        fit: how pictures were brought to the square when the encoder was trained: "crop" (shorter side to S, the centre
+            cut out) or "squash" (both sides to S).
     """
 
     name: str
@@ -66,6 +71,8 @@ class Encoder:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     embed_dim: int
+    temperature: float = TEMPERATURE
+    fit: str = "crop"
 
     @property
     def spec(self) -> str:
@@ -185,7 +192,7 @@ def _load_open_clip(name: str, rest: str, expected_sha256: str | None) -> Encode
     state = read_state(path)
     model = build_model(name, quick_gelu)
     fill_model(model, state, name, path)
-    tokenize = tokenizer_of(name)
+    tokenize = tokenizer_of(name, path if local else None)
 
     preprocess = {**model.visual.preprocess_cfg, **{k: config[k] for k in ("mean", "std") if k in config}}
     interpolation = config.get("interpolation", "bicubic")
@@ -196,7 +203,7 @@ def _load_open_clip(name: str, rest: str, expected_sha256: str | None) -> Encode
         name=name,
         weights=rest,
         sha256=sha256,
-        licence="unknown: local checkpoint" if local and not config else licence_of(rest, config),
+        licence=licence_of_file(tags_name(name), config) if local else licence_of(rest, config),
         note=note,
         model=model,
         tokenize=tokenize,
@@ -204,6 +211,8 @@ def _load_open_clip(name: str, rest: str, expected_sha256: str | None) -> Encode
         mean=_three(preprocess["mean"]),
         std=_three(preprocess["std"]),
         embed_dim=_width_of(model, tokenize),
+        temperature=temperature_of(model),
+        fit="squash" if config.get("resize_mode") == "squash" else "crop",
     )
 
 

@@ -1,4 +1,7 @@
+import json
 import pickle
+import sys
+import types
 import urllib.error
 
 import numpy as np
@@ -7,10 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from wordsight.train.clip import temperature_of, tokenizer_of
 from wordsight.train.embed import embed_texts
 from wordsight.train.encoders import load_encoder
-from wordsight.train.errors import DeviceAbsent, EncoderError, WeightsUnreachable
-from wordsight.train.weights import read_state, sources_of
+from wordsight.train.errors import DeviceAbsent, EncoderError, SettingError, WeightsUnreachable
+from wordsight.train.prompts import PromptPair, random_prompts
+from wordsight.train.text_tower import fits_short_contexts
+from wordsight.train.weights import licence_of, licence_of_file, read_state, sources_of
 
 TINY = "wordsight-tiny"
 
@@ -183,3 +189,141 @@ def test_the_papers_architecture_loads_from_a_file(tmp_path):
         whole = encoder.model.encode_text(encoder.tokenize(prompts), normalize=True).numpy()
     cosines = (embed_texts(encoder, prompts, progress=False) * whole).sum(axis=1)
     assert cosines.min() > 0.9999
+
+
+@pytest.mark.parametrize(
+    ("name", "licence"),
+    [
+        ("ViT-B-16-plus-240", "MIT"),
+        ("MobileCLIP2-S0", "Apple-AMLR (research only)"),
+        ("MobileCLIP-S1", "Apple-AMLR (research only)"),
+        ("ViT-B-16-SigLIP2", "Apache-2.0"),
+        ("PE-Core-T-16-384", "Apache-2.0"),
+        ("convnext_xxlarge", "MIT"),
+    ],
+)
+def test_the_publishers_licence_is_named(name, licence):
+    tag = open_clip.list_pretrained_tags_by_model(name)[0]
+    config = open_clip.get_pretrained_cfg(name, tag)
+    assert licence_of(tag, config) == licence
+    assert licence_of_file(name, config) == (
+        licence if config.get("url") else f"unknown: local checkpoint; published weights of {name}: {licence}"
+    )
+
+
+def test_of_weights_of_ones_own_no_licence_is_known(tiny):
+    assert tiny.licence == "unknown: local checkpoint"
+
+
+def test_the_temperature_is_the_papers_unless_a_sigmoid_trained_the_model(tiny, tiny_model):
+    assert tiny.temperature == temperature_of(tiny_model) == 0.01  # whatever its own logit scale is
+    sigmoid = open_clip.create_model(TINY, init_logit_bias=-10.0, init_logit_scale=np.log(112))
+    assert temperature_of(sigmoid) == pytest.approx(1 / 112)
+    for broken in (float("nan"), 200.0):
+        sigmoid.logit_scale.data.fill_(broken)
+        with pytest.raises(EncoderError, match="logit_scale is"):
+            temperature_of(sigmoid)
+
+
+@pytest.mark.parametrize("variant", [{"no_causal_mask": True}, {"no_causal_mask": True, "pool_type": "last"}])
+def test_towers_that_read_the_padding_run_whole_even_where_weights_hardly_tell_texts_apart(variant):
+    """As MobileCLIP2's and SigLIP2's: with such weights a trial alone would let them pass."""
+    from open_clip.transformer import TextTransformer
+
+    class TextOnly(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.text = TextTransformer(width=32, heads=2, layers=2, output_dim=24, **variant)
+            for parameter in self.text.parameters():
+                parameter.data.mul_(1e-3)
+            self.text.text_projection.data.normal_()
+            self.text.ln_final.bias.data.fill_(1)
+
+        def encode_text(self, tokens):
+            return self.text(tokens)
+
+    torch.manual_seed(0)
+    model = TextOnly().eval()
+    tokens = open_clip.tokenize(["a photo of a object", "x9k2f a photo of a damaged object"])
+    with torch.inference_mode():
+        whole, cut = (torch.nn.functional.normalize(model.text(t), dim=-1) for t in (tokens, tokens[:, :12]))
+        assert (whole * cut).sum(-1).min() > 0.9999  # so it would
+        assert not fits_short_contexts(model, tokens)
+
+
+@pytest.mark.parametrize("pad", [0, 1])
+def test_a_prompt_that_may_have_been_cut_is_refused_by_siglips_layout(tiny, pad):
+    """Words from 2 on, an end token 1, then the filling: 0 in SigLIP2, 1 again in SigLIP."""
+    from dataclasses import replace
+
+    def tokenize(texts):
+        rows = [[*[2] * min(len(text.split()), 76), 1] for text in texts]
+        return torch.tensor([row + [pad] * (77 - len(row)) for row in rows])
+
+    tiny.model.attn_mask = torch.zeros_like(tiny.model.attn_mask)
+    encoder = replace(tiny, tokenize=tokenize)
+    with pytest.warns(UserWarning, match="does not allow short contexts"):
+        embed_texts(encoder, ["a " * 75, "a"], progress=False)
+    with pytest.raises(SettingError, match="1 of 2 prompts fill the encoder's whole context of 77"):
+        embed_texts(encoder, ["a " * 90, "a"], progress=False)
+
+
+def test_the_words_that_are_advised_fit_pe_cores_context_of_32():
+    longest = max(int((open_clip.tokenize(prompts, context_length=77) != 0).sum(1).max())
+                  for prompts in random_prompts(PromptPair(), 10_000, 0, 3, 5))  # fmt: skip
+    assert longest == 30
+
+
+def test_without_network_siglips_tokenizer_is_named(offline, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", types.ModuleType("transformers"))
+
+    def absent(*args, **kwargs):
+        raise OSError("no tokenizer here")
+
+    monkeypatch.setattr("open_clip.get_tokenizer", absent)
+    with pytest.raises(WeightsUnreachable) as caught:
+        tokenizer_of("ViT-B-16-SigLIP2")
+    message = str(caught.value)
+    assert "Fetch tokenizer.json and tokenizer_config.json of timm/ViT-B-16-SigLIP2" in message
+    assert "--encoder ViT-B-16-SigLIP2:/path/to/checkpoint" in message
+    assert len(message.splitlines()) <= 7
+    assert caught.value.exit_code == 3
+
+
+def test_without_transformers_the_line_that_installs_it_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(WeightsUnreachable, match=r"pip install 'wordsight\[siglip\]'") as caught:
+        tokenizer_of("ViT-B-16-SigLIP2")
+    assert caught.value.exit_code == 3
+    assert tokenizer_of("MobileCLIP2-S0")(["a"]).shape == (1, 77)  # CLIP's own needs nothing
+    assert tokenizer_of("PE-Core-T-16-384")(["a"]).shape == (1, 32)
+
+
+@pytest.fixture
+def tokenizer_folder(tmp_path):
+    """A tokenizer as the hub keeps SigLIP2's: fast, lower-case words, `<eos>` 1 behind them, `<pad>` 0."""
+    pytest.importorskip("transformers", reason="needs: pip install 'wordsight[siglip]'")
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["<pad>", "<eos>", "<unk>", "a", "photo", "of", "object", "damaged"]
+    made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.post_processor = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 1)])
+    made.save(str(tmp_path / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<pad>", "eos_token": "<eos>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    return tmp_path
+
+
+def test_the_tokenizer_beside_a_checkpoint_is_taken(tokenizer_folder):
+    tokenize = tokenizer_of("ViT-B-16-SigLIP2", tokenizer_folder / "open_clip_model.safetensors")
+    tokens = tokenize(["A photo, of a DAMAGED object!"])  # SigLIP drops capitals and punctuation
+    assert tokens.shape == (1, 64)
+    assert tokens[0, :8].tolist() == [3, 4, 5, 3, 7, 6, 1, 0]
+
+
+def test_a_damaged_tokenizer_is_one_line(tokenizer_folder):
+    (tokenizer_folder / "tokenizer.json").write_text("{")
+    with pytest.raises(EncoderError, match="is no tokenizer that can be read") as caught:
+        tokenizer_of("ViT-B-16-SigLIP2", tokenizer_folder / "w.safetensors")
+    assert len(str(caught.value).splitlines()) == 1
