@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from wordsight.runtime.cost import CostSpec
     from wordsight.runtime.manifest import CropSpec, HeatmapSpec, Manifest
 
 _SIZES = ((1920, 1080), (1280, 960))  # width, height in pixels: 16:9 and 4:3 cameras
@@ -75,6 +76,8 @@ def rows(manifest: "Manifest", path: Path) -> list[tuple[str, str]]:
         ("score", f"{score.formula}, w_pr {score.w_pr:g}, w_fnn {score.w_fnn:g}, T {score.temperature:g}"),
         ("heat map", _heatmap(manifest.heatmap)),
         ("WinCLIP", _winclip(manifest)),
+        ("cost", _cost(manifest.cost)),
+        ("  at most", _ceilings(manifest.cost, manifest.precision)),
         ("head", f"seed{'s' if len(manifest.head.seeds) > 1 else ''} {', '.join(map(str, manifest.head.seeds))}"),
         ("  sha256", manifest.head.sha256),
         ("training", _pairs(manifest.training)),
@@ -114,6 +117,24 @@ def _winclip(manifest: "Manifest") -> str:
     if "s_winclip" not in manifest.outputs:
         return ""
     return f"T {spec.temperature:g}, {spec.mean} mean of prompts in {spec.templates} templates"
+
+
+def _cost(cost: "CostSpec") -> str:
+    """Parameters and operations, and nothing for files whose cost nobody counted."""
+    if not cost.parameters:
+        return ""
+    flops = f"{cost.flops / 1e9:.3g} GFLOP a frame" if cost.flops else "operations not counted"
+    return f"{cost.parameters / 1e6:.3g} M parameters ({cost.bytes / 1e6:.3g} MB), {flops}"
+
+
+def _ceilings(cost: "CostSpec", precision: str) -> str:
+    """What the arithmetic alone allows on a few boards; engines reach a third to a half of it."""
+    from wordsight.runtime.cost import BOARDS, most_frames_per_s, peak_name
+
+    if not cost.flops:
+        return ""
+    boards = ", ".join(f"{board.name} {most_frames_per_s(cost, board, precision):,.0f}" for board in BOARDS)
+    return f"{boards} frames/s, by dense {peak_name(precision)} peaks"
 
 
 def _pairs(values: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wordsight.runtime.checks import OPTIONAL, build, require, require_sha256, require_time, unique_keys
+from wordsight.runtime.cost import CostSpec
 from wordsight.runtime.errors import ExternalDataRefused, ManifestInvalid, ManifestMissing, ManifestTooNew, ModelDamaged
 from wordsight.runtime.manifest_input import CropSpec, InputSpec
 from wordsight.runtime.manifest_outputs import CentreSpec, HeatmapSpec, ObjectSpec, WinclipSpec
@@ -21,6 +22,7 @@ from wordsight.runtime.protobuf import inspect_model
 __all__ = [
     "METADATA_KEY",
     "CentreSpec",
+    "CostSpec",
     "CropSpec",
     "EncoderSpec",
     "HeadSpec",
@@ -163,6 +165,7 @@ class Manifest:
     heatmap: HeatmapSpec = field(default_factory=HeatmapSpec, metadata=OPTIONAL)
     winclip: WinclipSpec = field(default_factory=WinclipSpec, metadata=OPTIONAL)
     centre: CentreSpec = field(default_factory=CentreSpec, metadata=OPTIONAL)
+    cost: CostSpec = field(default_factory=CostSpec, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, "schema", str(SCHEMA), self.schema)

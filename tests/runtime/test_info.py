@@ -53,3 +53,36 @@ def test_what_is_no_model_is_one_line(tmp_path, wordsight):
         assert done.code == 2
         assert len(done.lines) == 1
         assert words in done.err
+
+
+def test_what_a_frame_costs_and_what_boards_could_do_at_most(tmp_path, onnx_writer, wordsight):
+    from wordsight.runtime.manifest import CostSpec
+
+    def told(**options):
+        path = tmp_path / "m.onnx"
+        path.write_bytes(b"".join(onnx_writer.model_parts(onnx_writer.manifest(**options).to_json())))
+        return wordsight("info", path).out
+
+    cost = CostSpec(parameters=117_210_000, flops=54_760_000_000, bytes=468_840_000)
+    out = told(cost=cost)
+    assert "117 M parameters (469 MB), 54.8 GFLOP a frame" in out
+    assert "Orin Nano 8GB Super 305" in out  # 16.7 TFLOPS over 54.76 GFLOP
+    assert "AGX Orin 64GB 778" in out
+    assert "fp16 peaks" in out
+    assert "AGX Orin 64GB 1,558" in told(cost=cost, precision="int8")
+    uncounted = told(cost=CostSpec(parameters=5_000_000, bytes=20_000_000))
+    assert "operations not counted" in uncounted
+    assert "at most" not in uncounted
+    assert "parameters" not in told()  # a file from before anybody counted
+
+
+def test_a_cost_below_zero_is_no_manifest(onnx_writer):
+    from wordsight.runtime.errors import ManifestInvalid
+    from wordsight.runtime.manifest import Manifest
+
+    data = json.loads(onnx_writer.manifest().to_json())
+    data["cost"]["flops"] = -1
+    with pytest.raises(ManifestInvalid, match=r"cost\.flops"):
+        Manifest.from_json(json.dumps(data))
+    del data["cost"]
+    assert Manifest.from_json(json.dumps(data)).cost.flops == 0

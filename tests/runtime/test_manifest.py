@@ -39,13 +39,14 @@ def paths(value, prefix=()):
                 yield from paths(inner, (*prefix, key))
 
 
-LATER_KEYS = ("crops", "objects", "heatmap", "winclip", "camera", "centre")
+LATER_KEYS = ("crops", "objects", "heatmap", "winclip", "camera", "centre", "cost")
 LATER = (
     "crops",
     "objects",
     "heatmap",
     "winclip",
     "centre",
+    "cost",
     ("input", "camera"),
 )  # keys that files of the first version do not have
 
