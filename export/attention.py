@@ -2,7 +2,8 @@
 
 ``torch.nn.MultiheadAttention`` hides three products behind one call, and exporters write it down in whatever form
 their version prefers. TensorRT fuses the plain chain MatMul, Softmax, MatMul, with the scale applied to Q *before*
-the first product. So that chain is spelled out here, with the very parameters of the module it replaces.
+the first product. So that chain is spelled out here, with the very parameters of the module it replaces. timm's
+attention modules hold the same chain beside the fused call, behind a switch.
 """
 
 from __future__ import annotations
@@ -101,10 +102,11 @@ class PlainAttention(nn.Module):
 
 
 def with_plain_attention(tower: nn.Module) -> nn.Module:
-    """A twin of ``tower`` in evaluation mode, with every ``nn.MultiheadAttention`` in it replaced.
+    """A twin of ``tower`` in evaluation mode, with the attention in it written out.
 
-    Parameters and buffers are shared with the original, which stays as it was: a tower of 117 M parameters is not
-    held twice. Towers without such modules (convolutional ones, timm's) come through unchanged.
+    Every ``nn.MultiheadAttention`` is replaced, and timm's modules are switched to their own plain chain. Parameters
+    and buffers are shared with the original, which stays as it was: a tower of 117 M parameters is not held twice.
+    Towers without such modules (convolutional ones) come through unchanged.
     """
     shared = {id(t): t for t in (*tower.parameters(), *tower.buffers())}
     twin = copy.deepcopy(tower, memo=dict(shared))  # deepcopy takes what the memo holds instead of copying it
@@ -112,6 +114,8 @@ def with_plain_attention(tower: nn.Module) -> nn.Module:
         if isinstance(module, nn.MultiheadAttention):
             parent, _, leaf = name.rpartition(".")
             setattr(twin.get_submodule(parent), leaf, PlainAttention(module))
+        elif hasattr(module, "fused_attn"):  # timm's switch, in all of its attention modules
+            module.fused_attn = False
     if isinstance(twin, nn.MultiheadAttention):
         raise ValueError("expected a tower that contains attention, got a bare attention module")
     return twin.eval()

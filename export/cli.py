@@ -35,12 +35,13 @@ def export(
         ),
     ] = None,
     fit: Annotated[
-        FitOption,
+        FitOption | None,
         typer.Option(
             help="crop: shorter side to size, centre cut out; squash: both sides; pad: longer side, borders; "
-            "tiles: squares side by side, with --frame."
+            "tiles: squares side by side, with --frame.",
+            show_default="as the encoder was trained: crop, or squash for SigLIP and PE-Core",
         ),
-    ] = FitOption.crop,
+    ] = None,
     frame: Annotated[
         str | None,
         typer.Option(metavar="WIDTHxHEIGHT", help="Size of the camera's frames, such as 1920x1080, for --fit tiles."),
@@ -144,7 +145,7 @@ def export(
                 head,
                 output,
                 encoder_spec=encoder,
-                fit=fit.value,
+                fit=None if fit is None else fit.value,
                 camera=camera,
                 crops=crops,
                 objects=() if objects is None else objects.split(","),

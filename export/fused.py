@@ -18,6 +18,7 @@ from wordsight.export.errors import ExportError
 from wordsight.export.fold import fold_heads
 from wordsight.export.heatmap import TextTokens, text_tokens
 from wordsight.export.patches import WithPatches
+from wordsight.export.timm_towers import merge_branches
 from wordsight.export.views import CutViews
 from wordsight.export.winclip import TEMPERATURES, WindowMap
 from wordsight.export.windows import Windows
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
 
 INPUT_NAME = "frames"
 TEMPERATURE = 0.01
-"""T of the prompt-guided softmax, as CLIP was trained (a logit scale of 100)."""
-
+"""T of the prompt-guided softmax of encoders that a softmax trained (a logit scale of 100)."""
 
 WINCLIP_OUTPUTS = ("s_winclip", "winclip_map", "windows_2", "windows_3", "patches")
 """WinCLIP's score (N,), its map (N, h, w), and what few-shot scores compare: windows (N, W, D), patches (N, P, C)."""
@@ -107,7 +107,7 @@ class FusedDetector(nn.Module):
             tower: nn.Module = windows
             self.window_map = WindowMap(winclip[0], windows.grid, temperature=winclip_temperature)
         else:
-            tower = with_plain_attention(visual)
+            tower = merge_branches(with_plain_attention(visual))
         if heatmap:
             tower = text_tokens(tower if windows is None else windows.tower, patches=patches_output, windows=windows)
         elif patches_output and windows is None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from wordsight.export.centre import image_centre
+from wordsight.export.cost import count_cost
 from wordsight.export.crops import lay_out, parse_crops
 from wordsight.export.describe import (
     describe_crops,
@@ -24,7 +25,7 @@ from wordsight.export.describe import (
     tool_versions,
 )
 from wordsight.export.errors import HeadMismatch, NoBackend, ParityError
-from wordsight.export.fused import INPUT_NAME, TEMPERATURE, FusedDetector
+from wordsight.export.fused import INPUT_NAME, FusedDetector
 from wordsight.export.graph import OPSETS, build_graph
 from wordsight.export.parity import TOLERANCES, ParityReport, compare_with_onnxruntime, parity_frames
 from wordsight.export.plain import reference_outputs
@@ -52,7 +53,7 @@ def export_model(
     out_path: str | Path,
     *,
     encoder_spec: str | None = None,
-    fit: str = "crop",
+    fit: str | None = None,
     camera: tuple[int, ...] = (),
     crops: str = "single",
     objects: Sequence[str] = (),
@@ -77,7 +78,8 @@ def export_model(
         head_path: head file of ``wordsight train``, with one or more seeds.
         out_path: the ONNX file to write; an older one is replaced, and kept if anything fails.
         encoder_spec: ``mini``, ``NAME:TAG`` or ``NAME:/path``; None for what the head records.
-        fit: how the runtime brings a frame to what the graph takes: "crop", "squash", "pad" or "tiles".
+        fit: how the runtime brings a frame to what the graph takes: "crop", "squash", "pad" or "tiles"; None for how
+            pictures came to the encoder in its training, "crop" or "squash".
         camera: (height, width) in pixels of the camera's frames, for "tiles".
         crops: name of the crop set whose squares are scored; see `wordsight.export.crops`.
         objects: names of further objects, each with a column of the output ``s_pr_objects`` (N, O).
@@ -124,6 +126,7 @@ def export_model(
     pairs = object_pairs(head_file.settings.pair, objects)
     on_step("loading the encoder")
     encoder = _load_encoder(head_file, encoder_spec, device)
+    fit = fit or encoder.fit
     layout = lay_out(crop_set, encoder.image_size, camera)
     guiding = _embed_guiding(encoder, [head_file.settings.pair])[0]
     guiding_objects = _embed_guiding(encoder, pairs) if pairs else None
@@ -134,7 +137,7 @@ def export_model(
             [class_embeddings(encoder, pair.object, templates=how.templates, mean=how.mean) for pair in named]
         )
     centre, centre_spec = image_centre(encoder, head_file.heads, centre_frames, cast(Fit, fit))
-    score = ScoreSpec(w_pr=w_pr, w_fnn=w_fnn, temperature=TEMPERATURE)
+    score = ScoreSpec(w_pr=w_pr, w_fnn=w_fnn, temperature=encoder.temperature)
 
     on_step("writing the graph")
     detector = FusedDetector(
@@ -209,6 +212,7 @@ def export_model(
         heatmap=describe_heatmap(detector.heat),
         winclip=how,
         centre=centre_spec,
+        cost=count_cost(model),
         score=score,
         head=HeadSpec(sha256=head_file.sha256, seeds=tuple(head_file.seeds)),
         training=head_file.settings.to_dict(),

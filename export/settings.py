@@ -12,14 +12,16 @@ from wordsight.runtime.fits import Fit
 from wordsight.runtime.manifest_input import MAX_ASPECT
 
 
-def check_settings(fit: str, camera: tuple[int, ...], precision: str, w_pr: float, w_fnn: float, opset: int) -> None:
+def check_settings(
+    fit: str | None, camera: tuple[int, ...], precision: str, w_pr: float, w_fnn: float, opset: int
+) -> None:
     """Raise SettingError for a value out of range, or a frame's size without tiles; arguments as in `export_model`."""
-    if fit not in get_args(Fit):
+    if fit is not None and fit not in get_args(Fit):
         raise SettingError(f"--fit takes {', '.join(get_args(Fit))}, got {fit}")
     if fit == "tiles" and not camera:
         raise SettingError("--fit tiles needs the size of the camera's frames: --frame WIDTHxHEIGHT, such as 1920x1080")
     if fit != "tiles" and camera:
-        raise SettingError(f"--frame goes with --fit tiles, got --fit {fit}")
+        raise SettingError(f"--frame goes with --fit tiles, got {f'--fit {fit}' if fit else 'no --fit'}")
     if camera and (len(camera) != 2 or min(camera) < 1 or max(camera) > MAX_ASPECT * min(camera)):
         raise SettingError(f"--frame takes WIDTHxHEIGHT, sides at most 1 to {MAX_ASPECT}, got {camera[::-1]}")
     if precision not in TOLERANCES:

@@ -222,3 +222,43 @@ def mini_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return made[key]
 
     return make
+
+
+def parse_with_tensorrt(model: bytes):
+    """What TensorRT for RTX makes of a graph: whether it parsed, its errors, builder, network and parser."""
+    import tensorrt_rtx as trt
+
+    logger = trt.Logger(trt.Logger.INTERNAL_ERROR)
+    builder = trt.Builder(logger)
+    network = builder.create_network(0)
+    parser = trt.OnnxParser(network, logger)
+    parsed = parser.parse(model)
+    # All are returned: each keeps a reference into the one before it.
+    return parsed, [parser.get_error(i).desc() for i in range(parser.num_errors)], builder, network, parser
+
+
+def build_with_tensorrt(model: bytes, shape: tuple[int, int], names: tuple[str, ...]):
+    """The serialised engine for batches of 1 to 16 frames of (rows, columns) pixels."""
+    import tensorrt_rtx as trt
+
+    parsed, errors, builder, network, _parser = parse_with_tensorrt(model)
+    assert parsed, errors
+    assert [network.get_output(i).name for i in range(network.num_outputs)] == list(names)
+
+    config = builder.create_builder_config()
+    profile = builder.create_optimization_profile()
+    profile.set_shape("frames", *((batch, *shape, 3) for batch in (1, 4, 16)))
+    config.add_optimization_profile(profile)
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.SM89, 0)
+    return builder.build_serialized_network(network, config)
+
+
+@pytest.fixture(scope="session")
+def parse() -> Callable[[bytes], tuple]:
+    return parse_with_tensorrt
+
+
+@pytest.fixture(scope="session")
+def build_engine() -> Callable[..., object]:
+    return build_with_tensorrt

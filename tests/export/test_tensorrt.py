@@ -22,36 +22,7 @@ pytestmark = [
 ]
 
 
-def parse(model: bytes):
-    import tensorrt_rtx as trt
-
-    logger = trt.Logger(trt.Logger.INTERNAL_ERROR)
-    builder = trt.Builder(logger)
-    network = builder.create_network(0)
-    parser = trt.OnnxParser(network, logger)
-    parsed = parser.parse(model)
-    # All are returned: each keeps a reference into the one before it.
-    return parsed, [parser.get_error(i).desc() for i in range(parser.num_errors)], builder, network, parser
-
-
-def build_engine(model: bytes, shape: tuple[int, int], names: tuple[str, ...]):
-    """The serialised engine for batches of 1 to 16 frames of (rows, columns) pixels."""
-    import tensorrt_rtx as trt
-
-    parsed, errors, builder, network, _parser = parse(model)
-    assert parsed, errors
-    assert [network.get_output(i).name for i in range(network.num_outputs)] == list(names)
-
-    config = builder.create_builder_config()
-    profile = builder.create_optimization_profile()
-    profile.set_shape("frames", *((batch, *shape, 3) for batch in (1, 4, 16)))
-    config.add_optimization_profile(profile)
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.SM89, 0)
-    return builder.build_serialized_network(network, config)
-
-
-def test_parser_and_builder_take_the_graph(exported):
+def test_parser_and_builder_take_the_graph(exported, build_engine):
     engine = build_engine(exported.onnx, exported.detector.frame_shape, exported.detector.output_names)
     assert engine is not None
     weights = sum(p.numel() * 4 for p in exported.encoder.model.visual.parameters())
@@ -59,7 +30,7 @@ def test_parser_and_builder_take_the_graph(exported):
 
 
 @pytest.mark.parametrize("camera", [(), (108, 192)])
-def test_they_take_crops_tiles_objects_and_patches(mini_file, camera: tuple[int, ...]):
+def test_they_take_crops_tiles_objects_and_patches(mini_file, camera: tuple[int, ...], build_engine):
     fit = "tiles" if camera else "crop"
     objects = () if camera else ("screw", "metal nut")
     path = mini_file(crops="full+2x2@0.7", fit=fit, camera=camera, objects=objects, patches_output=True)
@@ -69,14 +40,14 @@ def test_they_take_crops_tiles_objects_and_patches(mini_file, camera: tuple[int,
     assert engine.nbytes > 1e6
 
 
-def test_they_take_a_heat_map_of_a_grid(mini_file):
+def test_they_take_a_heat_map_of_a_grid(mini_file, build_engine):
     path = mini_file(objects=("screw", "metal nut"), patches_output=True, heatmap=True)
     manifest = read_manifest(path)
     assert "heatmap" in manifest.outputs
     assert build_engine(path.read_bytes(), manifest.input.shape, tuple(manifest.outputs)) is not None
 
 
-def test_they_take_the_other_two_ways_to_a_heat_map(small_encoder, heads):
+def test_they_take_the_other_two_ways_to_a_heat_map(small_encoder, heads, build_engine):
     guiding = torch.randn(2, 24, generator=torch.Generator().manual_seed(1))
     winclip = guiding[None] if small_encoder.name == "vit" else None
     detector = FusedDetector(small_encoder, heads(24, 2), guiding, heatmap=True, winclip=winclip)
@@ -97,7 +68,7 @@ def transposed_first(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def test_the_parser_refuses_uint8_that_is_not_cast_at_once(exported):
+def test_the_parser_refuses_uint8_that_is_not_cast_at_once(exported, parse):
     faulty = transposed_first(onnx.load_from_string(exported.onnx))
     onnx.checker.check_model(faulty)
     frames = parity_frames(exported.encoder.image_size)[4:6]
