@@ -45,7 +45,10 @@ class Tower(nn.Module):
         std: what it is then divided by.
         name: for messages and results.
         sha256: of the weights' file.
-        pooled_before: name of the linear layer whose input is the summary; "" for the output itself.
+        classifier: the network ends in classes: its summary is what the last linear layer takes, not what it gives.
+
+    Attributes:
+        places: names of the modules whose outputs are the levels, fine to coarse.
 
     Raises:
         SettingError: the network has no three levels.
