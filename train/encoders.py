@@ -28,7 +28,8 @@ from wordsight.train.clip import (
 )
 from wordsight.train.errors import DeviceAbsent, EncoderError
 from wordsight.train.files import sha256_of
-from wordsight.train.weights import fetch_tag, licence_of, licence_of_file, read_state
+from wordsight.train.licences import licence_of, licence_of_file
+from wordsight.train.weights import fetch_tag, read_state
 
 __all__ = ["DEFAULT_ENCODER", "MINI_NOTE", "Encoder", "check_spec", "load_encoder", "resolve_device"]
 

@@ -14,9 +14,10 @@ from wordsight.train.clip import temperature_of, tokenizer_of
 from wordsight.train.embed import embed_texts
 from wordsight.train.encoders import load_encoder
 from wordsight.train.errors import DeviceAbsent, EncoderError, SettingError, WeightsUnreachable
+from wordsight.train.licences import licence_of, licence_of_file
 from wordsight.train.prompts import PromptPair, random_prompts
 from wordsight.train.text_tower import fits_short_contexts
-from wordsight.train.weights import licence_of, licence_of_file, read_state, sources_of
+from wordsight.train.weights import read_state, sources_of
 
 TINY = "wordsight-tiny"
 
