@@ -10,6 +10,7 @@ from wordsight.benchmarks.crops_cli import crops
 from wordsight.benchmarks.heatmap_cli import heatmap
 from wordsight.benchmarks.identity_cli import identity
 from wordsight.benchmarks.paper.cli import paper
+from wordsight.benchmarks.paper.sweep_cli import sweep
 from wordsight.benchmarks.results_cli import results
 from wordsight.benchmarks.rivals.cli import rivals
 from wordsight.benchmarks.select_cli import select
@@ -23,6 +24,7 @@ Example: wordsight bench accuracy --model model.onnx --json figures.json
 """
 app = typer.Typer(help=_HELP, no_args_is_help=True)
 app.command()(paper)
+app.command()(sweep)
 app.command()(results)
 app.command()(crops)
 app.command()(identity)
