@@ -18,7 +18,9 @@ _PAIRS = 2_000
 
 
 def paper(
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for tables and figures.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder for tables and figures.")
+    ] = None,
     data: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="MVTec AD, VisA or Sewer-ML; several times for several. Run, then compare."),
@@ -37,13 +39,16 @@ def paper(
     prompts: Annotated[int, typer.Option(min=5, help="Prompts of each kind to plot.")] = _PROMPTS,
     pairs: Annotated[int, typer.Option(min=2, help="N_p of the head that Figure 5 shows.")] = _PAIRS,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write paper.json there as well.")] = None,
+    cost: Annotated[
+        bool, typer.Option("--cost", help="Only say what all of it would cost on this machine, from a small sample.")
+    ] = False,
 ) -> None:
     """Tables 1 to 10 of the paper with ours beside each cell, and its Figures 3, 4 and 5.
 
     Example: wordsight bench paper -o paper/ --data /data/mvtec --data /data/VisA
 
     Without --data or --results our cells stay blank. What was run is kept in the output folder: run it again and it
-    goes on where it was.
+    goes on where it was. --cost needs neither data nor weights, and no -o.
     """
     from wordsight.benchmarks.paper import aggregate, compare, report, sentences, terminal, writers
     from wordsight.benchmarks.paper.drawing import Drawn
@@ -53,6 +58,15 @@ def paper(
 
     if json is not None:
         check_output_file(json)
+    if cost:
+        from wordsight.benchmarks.paper.cost_cli import print_cost
+
+        if data or results is not None:
+            raise SettingError("--cost counts the paper's own sets: leave out --data and --results")
+        print_cost(encoder, seeds, json)
+        return
+    if output is None:
+        raise SettingError("expected -o DIR, the folder for tables and figures")
     if encoder is not None and results is None:
         from wordsight.train.encoders import check_spec
 

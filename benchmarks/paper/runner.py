@@ -6,10 +6,8 @@
 What is there is not done again, so an interrupted run goes on where it was.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +18,15 @@ from wordsight.benchmarks.collect import collect, every_word
 from wordsight.benchmarks.datasets import Dataset, open_dataset
 from wordsight.benchmarks.methods import Outputs, references, winclip_few_shot
 from wordsight.benchmarks.metrics import aupr, auroc, f1_max
-from wordsight.benchmarks.paper.figures import CLIP, KNOWN, METRICS, OURS, SINGLE_CROP, SUM, WINCLIP
+from wordsight.benchmarks.paper.figures import CLIP, KNOWN, METRICS, OURS, SUM, WINCLIP
+from wordsight.benchmarks.paper.jobs import SINGLE, Place, jobs, key_of, place_of, shots_of
 from wordsight.benchmarks.paper.plan import Setting, all_settings
 from wordsight.benchmarks.paper.results import Run, is_done, save_run
-from wordsight.benchmarks.paper.wordpairs import DEFAULT_NUM_PAIRS, DEFAULT_PAIR
 from wordsight.benchmarks.shots import CannotFill
-from wordsight.export.crops import DEFAULT_MULTICROP
 from wordsight.runtime.errors import SettingError
 from wordsight.runtime.manifest import EncoderSpec
 from wordsight.runtime.model import Model
 from wordsight.train.fit import Settings
-from wordsight.train.prompts import PromptPair
 
 Floats = NDArray[np.float64]
 
@@ -60,33 +56,30 @@ def run_all(
         SettingError: a folder is not one of the sets of the paper, or no folder was given.
         LayoutError: a set is missing or incomplete; says the layout expected and the licence to accept.
     """
-    sets = {(COLLECTIONS[d.collection], _key(_class(d))): d for root in roots for d in _published(root)}
+    sets = {(COLLECTIONS[d.collection], key_of(_class(d))): d for root in roots for d in _published(root)}
     if not sets:
         raise SettingError("expected the folder of MVTec AD, VisA or Sewer-ML")
-    wanted = [s for s in settings or all_settings() if (s.dataset, _key(s.category)) in sets]
     words = every_word(list(sets.values()))
     runs = folder / "runs"
-    for (pair, num_pairs), recipe in groupby(sorted(wanted, key=_recipe_order), key=_recipe):
-        home = folder / "heads" / f"{_key(pair.normal)}-{_key(pair.anomalous)}-{num_pairs}"
+    for job in jobs(setting for setting in settings or all_settings() if place_of(setting) in sets):
+        home = folder / "heads" / f"{key_of(job.pair.normal)}-{key_of(job.pair.anomalous)}-{job.num_pairs}"
         home.mkdir(parents=True, exist_ok=True)
-        chosen = list(recipe)
-        heads = Settings(pair=pair, num_pairs=num_pairs)
-        for crops in ("single", DEFAULT_MULTICROP):
-            here = [setting for setting in chosen if (setting.setup == SINGLE_CROP) == (crops == "single")]
-            if not here:
-                continue
-            path = exported(encoder, heads, range(seeds), home, crops, words)
-            with Model(path) as model:
-                for place, of_class in groupby(here, key=lambda s: (s.dataset, _key(s.category))):
-                    todo = [s for s in of_class if not _done(runs, s, model, crops, seeds)]
-                    if todo:
-                        say(f"{place[0]} {todo[0].category or ''} {pair.normal} / {pair.anomalous} {crops}")
-                        outputs = collect(model, sets[place], home / _kept(place, crops))
-                        if crops != "single" and any(s.method == WINCLIP and _shots(s) for s in todo):
-                            association = _association(encoder, heads, seeds, home, words, sets, place)
-                            outputs = replace(outputs, s_association=association)
-                        for setting in todo:
-                            _save(runs, setting, outputs, model, crops, random_weights)
+        heads = Settings(pair=job.pair, num_pairs=job.num_pairs)
+        path = exported(encoder, heads, range(seeds), home, job.crops, words)
+        with Model(path) as model:
+            for place, of_class in job.by_place():
+                todo = [s for s in of_class if not _done(runs, s, model, job.crops, seeds)]
+                if not todo:
+                    continue
+                say(f"{place[0]} {todo[0].category or ''} {job.pair.normal} / {job.pair.anomalous} {job.crops}")
+                # Train has twice as many pictures as test: they are scored only where references are taken from them.
+                pictures = sets[place] if place in job.referenced else replace(sets[place], fit=[])
+                outputs = collect(model, pictures, home / _kept(place, job.crops))
+                if place in job.associated and any(s.method == WINCLIP and shots_of(s) for s in todo):
+                    association = _association(encoder, heads, seeds, home, words, pictures, place)
+                    outputs = replace(outputs, s_association=association)
+                for setting in todo:
+                    _save(runs, setting, outputs, model, job.crops, random_weights)
     return runs
 
 
@@ -98,7 +91,7 @@ def scores_of(setting: Setting, outputs: Outputs) -> Floats:
     Raises:
         CannotFill: this file cannot fill the cell.
     """
-    shots = _shots(setting)
+    shots = shots_of(setting)
     known = setting.setup.startswith(KNOWN) or shots > 0
     heads = outputs.s_fnn_seeds.T
     if setting.method == OURS:
@@ -137,27 +130,20 @@ def _done(runs: Path, setting: Setting, model: Model, crops: str, seeds: int) ->
 
 def _seedless(setting: Setting) -> bool:
     """Whether no seed decides anything, neither of a head nor of a draw of references: one run a setting."""
-    return setting.method == CLIP or (setting.method == WINCLIP and not _shots(setting))
+    return setting.method == CLIP or (setting.method == WINCLIP and not shots_of(setting))
 
 
-def _shots(setting: Setting) -> int:
-    """How many references the setup names."""
-    found = re.match(r"([1-9]\d*)-shot", setting.setup)
-    return int(found[1]) if found else 0
-
-
-def _kept(place: tuple[str, str], crops: str) -> str:
+def _kept(place: Place, crops: str) -> str:
     return f"{place[0]}-{place[1] or 'all'}-{in_name(crops)}.npz"
 
 
 def _association(
-    encoder: str, heads: Settings, seeds: int, home: Path, words: Sequence[str], sets: dict[tuple[str, str], Dataset],
-    place: tuple[str, str],
+    encoder: str, heads: Settings, seeds: int, home: Path, words: Sequence[str], pictures: Dataset, place: Place,
 ) -> Floats:  # fmt: skip
     """WinCLIP's association, which only a file of the single view can give: its windows are of one square."""
-    path = exported(encoder, heads, range(seeds), home, "single", words)
+    path = exported(encoder, heads, range(seeds), home, SINGLE, words)
     with Model(path) as model:
-        return collect(model, sets[place], home / _kept(place, "single")).s_association
+        return collect(model, pictures, home / _kept(place, SINGLE)).s_association
 
 
 def label(encoder: EncoderSpec) -> str:
@@ -177,21 +163,3 @@ def _published(root: Path) -> list[Dataset]:
 
 def _class(dataset: Dataset) -> str:
     return "" if dataset.collection == "sewer-ml" else dataset.name
-
-
-def _key(text: str) -> str:
-    """Class names as both spell them: "Chewing gum" and "chewinggum" are one."""
-    return re.sub(r"[^a-z0-9]", "", text.lower())
-
-
-def _recipe(setting: Setting) -> tuple[PromptPair, int]:
-    """The heads that a setting needs; CLIP alone scores with the file of the default heads, or of its words."""
-    pair = DEFAULT_PAIR
-    if setting.normal is not None and setting.anomalous is not None:
-        pair = PromptPair(setting.normal, setting.anomalous)
-    return pair, setting.num_pairs or DEFAULT_NUM_PAIRS
-
-
-def _recipe_order(setting: Setting) -> tuple[str, str, int, str, str]:
-    pair, num_pairs = _recipe(setting)
-    return (pair.normal, pair.anomalous, num_pairs, setting.dataset, _key(setting.category))

@@ -40,7 +40,10 @@ def test_heads_of_every_size_are_those_that_are_trained_alone(mini, swept):
         (trained,) = train_heads(mini, Settings(num_pairs=size), [1], progress=False)
         (kept,) = load_heads(folder / f"a-a-damaged-{size}" / "seed-1.safetensors").heads
         for name, tensor in trained.state_dict().items():
-            np.testing.assert_allclose(kept.state_dict()[name], tensor, atol=1e-4, err_msg=name)
+            # Texts in other batches differ in the last bits; heads of another seed or size by a hundred times as much.
+            np.testing.assert_allclose(kept.state_dict()[name], tensor, atol=1e-3, err_msg=name)
+        (other,) = load_heads(folder / f"a-a-damaged-{size}" / "seed-0.safetensors").heads
+        assert (other.state_dict()["layers.0.weight"] - trained.state_dict()["layers.0.weight"]).abs().max() > 0.05
 
 
 def test_points_are_scored_by_the_exported_file_of_their_setting(pictures, swept):
@@ -73,7 +76,7 @@ def test_the_picture_shows_every_point(swept):
     drawing = sweep_figure(curve, grid, "planted")
     left, right = drawing.axes[:2]
     means = [100 * np.mean(point.summed) for point in curve]
-    np.testing.assert_allclose(left.containers[0].lines[0].get_ydata(), means)
+    np.testing.assert_allclose(left.containers[0].lines[0].get_ydata(orig=False), means)
     assert [text.get_text().split("\n")[0] for text in right.texts] == [f"{100 * np.mean(grid[0].summed):.1f}"]
     assert len(sweep_figure(curve, [], "").axes) == 1
 
