@@ -36,12 +36,12 @@ def results(
     from wordsight.benchmarks.datasets import held_out, open_dataset
     from wordsight.runtime.files import check_output_folder
 
-    check_output_folder(output)
     if into is not None:
         replaced(into, "")  # refused before the work, not after it
-    sets = [held_out(pictures)] if pictures and encoder == "mini" else []
-    for path in folder or []:
-        sets += open_dataset(path)
+    sets = [dataset for path in folder or [] for dataset in open_dataset(path)]
+    if pictures and encoder == "mini":
+        sets.insert(0, held_out(pictures))
+    check_output_folder(output)
     table = _measure(sets, output, encoder, seeds, pairs)
     for path in results_table.write(output, table):
         typer.echo(path)

@@ -57,26 +57,6 @@ def head(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(trained, tmp_path / "head.safetensors"))
 
 
-@pytest.fixture
-def refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    """Run a command that must fail; gives what it said, having checked what holds for every failure."""
-
-    def check(code: int, *words: object) -> str:
-        before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(word) for word in words])
-        told = "".join(capfd.readouterr())
-        assert end.value.code == code, told
-        assert 1 <= len(told.splitlines()) <= 8, told
-        assert "Traceback" not in told
-        assert "mistake of ours" not in told
-        assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
-        return " ".join(told.split())
-
-    return check
-
-
 @contextlib.contextmanager
 def full_disk(most_bytes: int) -> Iterator[None]:
     """No file may grow beyond this: the system itself fails the write, as it does on a full disk."""

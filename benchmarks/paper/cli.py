@@ -75,7 +75,7 @@ def paper(
         raise SettingError("--data runs what --results would bring: give one of them")
     said = sentences.own_captions() if captions is None else sentences.read_coco(captions)
     if data:
-        results = _run(data, check_output_folder(output), encoder or DEFAULT_ENCODER, seeds)
+        results = _run(data, output, encoder or DEFAULT_ENCODER, seeds)
         encoder = None  # one encoder's runs alone are in that folder, or it is refused
     runs = None if results is None else aggregate.choose(load_runs(results), encoder)
     pairs_of_cells = compare.compare(aggregate.records(runs))

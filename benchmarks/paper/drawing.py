@@ -56,9 +56,10 @@ def draw_texts(drawn: Drawn, folder: Path, spec: str, captions: Captions, prompt
         embedding_plots.figure3(groups[0].rows, groups[1].rows, f"Text embeddings of {_shown(spec)}", _SEED),
     )  # fmt: skip
     head = train_heads(encoder, Settings(num_pairs=pairs), [_SEED])[0]
+    title = f"Texts in {_shown(spec)}, and in the layers of its head"
     drawn.keep(
         folder, "5", f"{spec}, a head of {pairs:,} pairs; captions: {captions.source}",
-        embedding_plots.figure5([groups, *layer_groups(head, groups)], f"From {_shown(spec)} to the head", _SEED),
+        embedding_plots.figure5([groups, *layer_groups(head, groups)], title, _SEED),
     )  # fmt: skip
 
 

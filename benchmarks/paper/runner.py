@@ -24,6 +24,7 @@ from wordsight.benchmarks.paper.plan import Setting, all_settings
 from wordsight.benchmarks.paper.results import Run, is_done, save_run
 from wordsight.benchmarks.shots import CannotFill
 from wordsight.runtime.errors import SettingError
+from wordsight.runtime.files import check_output_folder
 from wordsight.runtime.manifest import EncoderSpec
 from wordsight.runtime.model import Model
 from wordsight.train.fit import Settings
@@ -59,6 +60,7 @@ def run_all(
     sets = {(COLLECTIONS[d.collection], key_of(_class(d))): d for root in roots for d in _published(root)}
     if not sets:
         raise SettingError("expected the folder of MVTec AD, VisA or Sewer-ML")
+    check_output_folder(folder)
     words = every_word(list(sets.values()))
     runs = folder / "runs"
     for job in jobs(setting for setting in settings or all_settings() if place_of(setting) in sets):
