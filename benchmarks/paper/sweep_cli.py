@@ -42,8 +42,8 @@ def sweep(
         loaded, held_out(pictures), check_output_folder(output), seeds, pairs, sizes, None if words else []
     )
     figures = list(bench.figures([*curve, *grid]))
-    title = f"{loaded.name} on {pictures:,} drawn pictures of held-out nouns: ours, not the paper's Figure 4"
-    print_figures(f"{title}; low and high: the worst and the best seed", figures, {})
+    title = f"{loaded.name} on {pictures:,} drawn pictures of held-out nouns:\nours, not the paper's Figure 4"
+    print_figures(f"{title}; low and high are the worst and the best seed", figures, {})
     with whole_file(output / "figure4.png") as file:
         file.write(png(sweep_figure(curve, grid, title)))
     typer.echo(f"picture: {output / 'figure4.png'}", err=True)
