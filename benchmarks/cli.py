@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wordsight.benchmarks.ablation_cli import ablation
 from wordsight.benchmarks.crops_cli import crops
 from wordsight.benchmarks.heatmap_cli import heatmap
 from wordsight.benchmarks.identity_cli import identity
@@ -31,6 +32,7 @@ app.command()(identity)
 app.command()(heatmap)
 app.command()(rivals)
 app.command()(select)
+app.command()(ablation)
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON as well.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; what is compared runs in turns.")]
