@@ -168,7 +168,7 @@ def _default_scores(
                 kept = {**vars(seen), "s_fnn": by_runtime}
                 _save(keep, f"{sha256} {heads} {_identity(dataset)}", kept)
             found.append(Pictures(kept["labels"], kept["s_pr"], kept["embedding"]))
-            s_fnn.append(kept["s_fnn"])
+            s_fnn.append(kept["s_fnn"][:heads])  # the head file may have grown beyond what is asked for
     return found, s_fnn
 
 
@@ -185,7 +185,7 @@ def _kept_scores(
             if (kept := _load(keep, identity, ("s_fnn",))) is None:
                 kept = {"s_fnn": head_scores(path(), seen.embedding)}
                 _save(keep, identity, kept)
-            s_fnn.append(kept["s_fnn"])
+            s_fnn.append(kept["s_fnn"][:heads])
     return s_fnn
 
 

@@ -149,6 +149,16 @@ def test_the_command_scores_what_was_judged_and_goes_on(chosen, tmp_path, monkey
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 0, again.exception
     assert json.loads((tmp_path / "f.json").read_text())["figures"] == json.loads(document)["figures"]
+    monkeypatch.undo()
+    fewer = CliRunner().invoke(
+        app, ["ablation", "-o", str(chosen), "--seeds", "4", "--redraws", "0", "--pictures", "40"]
+    )
+    assert fewer.exit_code == 0, fewer.exception  # the default has six heads by now: of each, four are looked at
+    grown = CliRunner().invoke(app, [*arguments, "--redraws", "0"])
+    assert grown.exit_code == 0, grown.exception
+    again = {f["name"]: f for f in json.loads((tmp_path / "f.json").read_text())["figures"]}
+    for name in ("auroc.s_fnn/the paper's default", "auroc.s_fnn/centre", "lead.sum/widths 8-4"):
+        assert again[name]["value"] == pytest.approx(figures[name]["value"], abs=1e-9)
 
 
 def test_no_picture_is_scored_before_a_choice_is_written(tmp_path, chosen):
