@@ -91,7 +91,7 @@ packaged-demo: env  ## write anew what ships for `wordsight run --demo`
 	$(BIN)/python -m wordsight.benchmarks.packaged
 
 lock: $(BIN)/uv  ## pin the newest versions that pyproject.toml allows, with hashes
-	$(BIN)/uv pip compile pyproject.toml --extra runtime --extra train --extra export --extra bench --extra rtx --extra openvino --group dev $(LOCK_FLAGS) --upgrade -o requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml --extra runtime --extra train --extra export --extra bench --extra rtx --extra openvino --extra siglip --group dev $(LOCK_FLAGS) --upgrade -o requirements-dev.lock
 	$(BIN)/uv pip compile pyproject.toml --extra runtime --group lean $(LOCK_FLAGS) --upgrade -c requirements-dev.lock -o requirements-lean.lock
 	{ echo 'anomalib[clip]==2.7.0'; sed -n 's/ *\\$$//; /^torch\(vision\)\{0,1\}==/p' requirements-dev.lock; } \
 		| $(BIN)/uv pip compile - $(LOCK_FLAGS) --upgrade -o requirements-peers.lock
