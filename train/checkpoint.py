@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from wordsight.train.errors import HeadFileError, SettingError
-from wordsight.train.files import check_output_file, sha256_of, whole_file
+from wordsight.train.files import check_output_file, is_pickle, sha256_of, whole_file
 from wordsight.train.fit import Settings, check_seeds
 from wordsight.train.head import Head
 
@@ -150,9 +150,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise HeadFileError(f"{path} is a folder: name the head file in it")
     if not path.is_file():
         raise HeadFileError(f"there is no head file {path}: make one with `wordsight train -o {path}`")
-    with path.open("rb") as file:
-        start = file.read(2)
-    if start == b"PK" or start[:1] == b"\x80":
+    if is_pickle(path):
         raise HeadFileError(f"{path} is a pickle, not a head file: it was not read")
     try:
         with safe_open(path, framework="pt") as file:

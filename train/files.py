@@ -10,7 +10,7 @@ from typing import IO
 
 from wordsight.train.errors import OutputError
 
-__all__ = ["check_output_file", "sha256_of", "whole_file"]
+__all__ = ["check_output_file", "is_pickle", "sha256_of", "whole_file"]
 
 
 @contextmanager
@@ -59,3 +59,14 @@ def sha256_of(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file begins as pickles or torch's zip archives do, and not as safetensors.
+
+    safetensors begin with the length of their header in eight bytes, the lowest first, and one length in 32 begins as a
+    pickle does; then comes the header's brace.
+    """
+    with path.open("rb") as file:
+        start = file.read(9)
+    return (start[:2] == b"PK" or start[:1] == b"\x80") and start[8:] != b"{"

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from wordsight.train.errors import EncoderError, WeightsUnreachable
-from wordsight.train.files import sha256_of, whole_file
+from wordsight.train.files import is_pickle, sha256_of, whole_file
 
 __all__ = ["check_hub", "fetch_tag", "read_state", "sources_of"]
 
@@ -180,9 +180,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    with path.open("rb") as file:
-        start = file.read(2)
-    if start == b"PK" or start[:1] == b"\x80":
+    if is_pickle(path):
         raise EncoderError(f"{path} is a pickle under the name of safetensors: it was not read. Fetch the real file")
     try:
         state: dict[str, Tensor] = load_file(path)

@@ -7,6 +7,7 @@ import urllib.error
 import numpy as np
 import open_clip
 import pytest
+import safetensors.torch
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -96,6 +97,19 @@ def test_a_checkpoint_that_cannot_be_used_is_refused_in_one_line(tiny_checkpoint
     with pytest.raises(EncoderError, match=says) as caught:
         load_encoder(f"{TINY}:{path}")
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(("first", "second"), [(0x80, None), (ord("P"), ord("K"))])
+def test_safetensors_whose_length_begins_as_a_pickle_does_are_read(tmp_path, first, second):
+    """The first bytes are the length of the header: ViT-B-16-SigLIP2-256's is 0x8880."""
+    path = tmp_path / "w.safetensors"
+    for filling in range(25_000):
+        content = safetensors.torch.save({"a": torch.ones(2)}, {"filling": "x" * filling})
+        if content[0] == first and second in (None, content[1]):
+            break
+    path.write_bytes(content)
+    assert (content[0], content[1] if second else None) == (first, second)
+    assert torch.equal(read_state(path)["a"], torch.ones(2))
 
 
 def test_nothing_in_a_pickle_runs(tmp_path):
