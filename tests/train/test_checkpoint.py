@@ -11,6 +11,7 @@ from wordsight.train.errors import HeadFileError, OutputError
 from wordsight.train.fit import Settings
 from wordsight.train.head import Head
 from wordsight.train.prompts import PromptPair
+from wordsight.train.weights import read_state
 
 SETTINGS = Settings(pair=PromptPair("a good", "a bad", "nut"), widths=(8, 4), num_pairs=7)
 
@@ -153,6 +154,20 @@ def test_a_file_that_is_no_whole_head_is_refused(saved, kind, says):
     change(kind, saved[0])
     with pytest.raises(HeadFileError, match=says):
         load_heads(saved[0])
+
+
+def test_a_head_file_whose_header_has_a_pickles_first_byte_is_read(saved):
+    path, heads = saved
+    tensors, record = {key: value.clone() for key, value in load_file(path).items()}, record_of(path)
+    for length in range(400):  # a longer record is a longer header
+        save_file(tensors, path, {"wordsight": json.dumps({**record, "filler": "x" * length})})
+        if path.read_bytes()[:1] == b"\x80":
+            break
+    else:
+        raise AssertionError("no header begins with 0x80")
+    e = torch.randn(5, 24)
+    assert torch.equal(load_heads(path).heads[1](e), heads[1](e))
+    assert set(read_state(path)) == set(tensors)
 
 
 def test_missing_files_and_folders_are_refused(tmp_path):
