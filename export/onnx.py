@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -247,7 +248,9 @@ def _embed_guiding(encoder: Encoder, pairs: Sequence[PromptPair]) -> Tensor:
     from wordsight.train.embed import embed_texts
 
     prompts = [prompt for pair in pairs for prompt in pair.guiding()]
-    return torch.from_numpy(embed_texts(encoder, prompts, progress=False)).reshape(len(pairs), 2, -1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not allow short contexts")  # time lost on two prompts is none
+        return torch.from_numpy(embed_texts(encoder, prompts, progress=False)).reshape(len(pairs), 2, -1)
 
 
 def _with_nan_last(value: float) -> float:
