@@ -84,7 +84,8 @@ $(PEERS)/.current: requirements-peers.lock $(VENV)/.current
 
 peers-env: env $(PEERS)/.current  ## the environment of anomalib, for `bench rivals`
 
-peers: peers-env  ## WinCLIP and metrics against anomalib's own, on the same weights
+peers: peers-env  ## WinCLIP and metrics against anomalib's own, on the same weights, and the tests that need it
+	$(BIN)/python -m pytest -q -m peers tests/benchmarks
 	$(BIN)/python -m wordsight.benchmarks.peers --python $(PEERS)/bin/python
 
 packaged-demo: env  ## write anew what ships for `wordsight run --demo`

@@ -34,10 +34,11 @@ def results(
     """
     from wordsight.benchmarks import results_table
     from wordsight.benchmarks.datasets import held_out, open_dataset
+    from wordsight.benchmarks.marks import put_between, replaced
     from wordsight.runtime.files import check_output_folder
 
     if into is not None:
-        replaced(into, "")  # refused before the work, not after it
+        replaced(into, "results", "")  # refused before the work, not after it
     sets = [dataset for path in folder or [] for dataset in open_dataset(path)]
     if pictures and encoder == "mini":
         sets.insert(0, held_out(pictures))
@@ -46,40 +47,8 @@ def results(
     for path in results_table.write(output, table):
         typer.echo(path)
     if into is not None:
-        from wordsight.runtime.files import whole_file
-
-        text = replaced(into, results_table.markdown(table))
-        with whole_file(into, "w") as file:
-            file.write(text)
+        put_between(into, "results", results_table.markdown(table))
         typer.echo(into)
-
-
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-
-
-def replaced(path: Path, table: str, name: str = "results") -> str:
-    """The text of `path` with what stands between its two marks replaced.
-
-    Args:
-        path: a Markdown file.
-        table: what is to stand there.
-        name: of the marks, as in `BEGIN` and `END`.
-
-    Raises:
-        SettingError: the file cannot be read, or lacks one of the marks.
-    """
-    from wordsight.runtime.errors import SettingError
-
-    begin_mark, end_mark = (mark.replace("results", name) for mark in (BEGIN, END))
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingError(f"--into {path}: {error.strerror}") from error
-    before, begin, rest = text.partition(begin_mark)
-    _, end, after = rest.partition(end_mark)
-    if not begin or not end:
-        raise SettingError(f"--into {path}: expected a line {begin_mark} and after it a line {end_mark}")
-    return f"{before}{begin}\n{table.strip()}\n{end}{after}"
 
 
 def _measure(sets: "list[Dataset]", output: Path, encoder: str, seeds: int, pairs: int) -> "list[Row]":

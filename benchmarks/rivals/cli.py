@@ -52,17 +52,17 @@ def rivals(
 
     Each cell leaves a small file in the output folder: run it again and only the missing ones are measured.
     """
-    from wordsight.benchmarks.results_cli import replaced
+    from wordsight.benchmarks.marks import put_between, replaced
     from wordsight.benchmarks.rivals import table
     from wordsight.benchmarks.rivals.methods import chosen, shot_counts
     from wordsight.benchmarks.rivals.runner import Plan, run
-    from wordsight.runtime.files import check_output_file, check_output_folder, whole_file
+    from wordsight.runtime.files import check_output_file, check_output_folder
 
     counts, wanted = shot_counts(shots), chosen(methods)
     if json is not None:
         check_output_file(json)
     if into is not None:
-        replaced(into, "", "rivals")  # refused before the work, not after it
+        replaced(into, "rivals", "")  # refused before the work, not after it
     limits = (None, None) if full else (good, defective)
     categories = _categories(folder or [], pictures if generator else 0, counts[-1], draws, limits, seed)
     plan = Plan(backbone, encoder, wanted, counts, draws, seed, peers, device, pairs, regad_steps)
@@ -71,9 +71,7 @@ def rivals(
     table.print_table(results, about)
     paths = table.write(output, results, about, json)
     if into is not None:
-        text = replaced(into, table.markdown(results, about), "rivals")
-        with whole_file(into, "w") as file:
-            file.write(text)
+        put_between(into, "rivals", table.markdown(results, about))
         paths.append(into)
     for path in paths:
         typer.echo(path, err=True)

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import pickle
 import sys
@@ -314,10 +315,14 @@ def test_without_transformers_the_line_that_installs_it_is_named(monkeypatch):
     assert tokenizer_of("PE-Core-T-16-384")(["a"]).shape == (1, 32)
 
 
+needs_transformers = pytest.mark.skipif(
+    importlib.util.find_spec("transformers") is None, reason="needs: pip install 'wordsight[siglip]'"
+)
+
+
 @pytest.fixture
 def tokenizer_folder(tmp_path):
     """A tokenizer as the hub keeps SigLIP2's: fast, lower-case words, `<eos>` 1 behind them, `<pad>` 0."""
-    pytest.importorskip("transformers", reason="needs: pip install 'wordsight[siglip]'")
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     words = ["<pad>", "<eos>", "<unk>", "a", "photo", "of", "object", "damaged"]
@@ -330,6 +335,7 @@ def tokenizer_folder(tmp_path):
     return tmp_path
 
 
+@needs_transformers
 def test_the_tokenizer_beside_a_checkpoint_is_taken(tokenizer_folder):
     tokenize = tokenizer_of("ViT-B-16-SigLIP2", tokenizer_folder / "open_clip_model.safetensors")
     tokens = tokenize(["A photo, of a DAMAGED object!"])  # SigLIP drops capitals and punctuation
@@ -337,6 +343,7 @@ def test_the_tokenizer_beside_a_checkpoint_is_taken(tokenizer_folder):
     assert tokens[0, :8].tolist() == [3, 4, 5, 3, 7, 6, 1, 0]
 
 
+@needs_transformers
 def test_a_damaged_tokenizer_is_one_line(tokenizer_folder):
     (tokenizer_folder / "tokenizer.json").write_text("{")
     with pytest.raises(EncoderError, match="is no tokenizer that can be read") as caught:

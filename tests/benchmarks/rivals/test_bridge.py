@@ -101,12 +101,12 @@ def test_the_peers_side_imports_nothing_of_ours():
 
 @pytest.fixture(scope="module")
 def anomalib(tmp_path_factory):
-    if not PEERS.is_file():
-        pytest.skip("anomalib has an environment of its own: make peers-env")
+    assert PEERS.is_file(), "anomalib has an environment of its own: make peers-env"
     with bridge.Anomalib(PEERS, tmp_path_factory.mktemp("anomalib"), torch.get_num_threads()) as peer:
         yield peer
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("method", ["padim", "patchcore"])
 def test_anomalib_finds_a_planted_bar_and_shuffled_labels_are_not(anomalib, parts, mini, method):
     test, halves, good = parts
@@ -117,6 +117,7 @@ def test_anomalib_finds_a_planted_bar_and_shuffled_labels_are_not(anomalib, part
     assert abs(np.mean([auroc(rng.permutation(test.labels), found.scores) for _ in range(200)]) - 0.5) < 0.06
 
 
+@pytest.mark.peers
 def test_anomalibs_patchcore_is_the_nearest_patch(anomalib, parts, mini):
     """PatchCore's map without its blur: the distance to the nearest patch of the coreset; of all patches, no larger."""
     _, halves, good = parts
@@ -131,6 +132,7 @@ def test_anomalibs_patchcore_is_the_nearest_patch(anomalib, parts, mini):
     assert np.corrcoef(found.scores, nearest)[0, 1] > 0.8
 
 
+@pytest.mark.peers
 def test_anomalibs_padim_of_one_picture_is_a_distance_at_every_cell(anomalib, parts, mini):
     _, halves, good = parts
     one = bridge.Features([level[:1] for level in good.levels], good.pooled[:1])
