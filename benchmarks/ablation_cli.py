@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from wordsight.benchmarks.ablation import Pictures, Row, Spread
     from wordsight.benchmarks.datasets import Dataset
-    from wordsight.benchmarks.select import Configuration
+    from wordsight.benchmarks.selection import Configuration
     from wordsight.train.encoders import Encoder
 
 
@@ -108,7 +108,7 @@ def read_choice(folder: Path) -> dict[str, Any]:
 
 
 def _configurations(choice: dict[str, Any]) -> "list[Configuration]":
-    from wordsight.benchmarks.select import Configuration
+    from wordsight.benchmarks.selection import Configuration
     from wordsight.train.fit import Settings
 
     base = Settings.from_dict(choice["default"])
@@ -194,7 +194,7 @@ def _exported(
     encoder: "Encoder", one: "Configuration", count: int, folder: Path, centre_frames: Path | None, precision: str
 ) -> "Iterator[tuple[Callable[[], Path], str]]":
     """What gives the exported file of `count` heads, made when first asked for, and the SHA-256 of the head file."""
-    from wordsight.benchmarks.select import kept_heads
+    from wordsight.benchmarks.selection import kept_heads
     from wordsight.export.onnx import export_model
     from wordsight.runtime.files import check_output_folder
     from wordsight.train.files import sha256_of

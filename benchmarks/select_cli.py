@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from wordsight.benchmarks.select import Judged
+    from wordsight.benchmarks.selection import Judged
     from wordsight.runtime.figures import Figure
     from wordsight.train.encoders import Encoder
     from wordsight.train.fit import Settings
@@ -44,7 +44,7 @@ def select(
     if into is not None:
         replaced(into, "select", "")  # refused before the work, not after it
     folder = check_output_folder(output)
-    from wordsight.benchmarks.select import choose
+    from wordsight.benchmarks.selection import choose
     from wordsight.train.encoders import load_encoder
     from wordsight.train.fit import Settings
 
@@ -81,8 +81,8 @@ def write_choice(
 
 
 def _judge_all(encoder: "Encoder", base: "Settings", seeds: int, folder: Path, precision: str) -> "list[Judged]":
-    from wordsight.benchmarks.select import alone, combination, judge, kept_heads
     from wordsight.benchmarks.select_texts import held_out_texts
+    from wordsight.benchmarks.selection import alone, combination, judge, kept_heads
     from wordsight.runtime.files import check_output_folder
     from wordsight.train.embed import embed_texts
 

@@ -60,3 +60,11 @@ def test_a_planted_import_is_caught(copy: Path, module: str, fault: str):
     result = lint_imports(copy)
     assert result.returncode == 1, result.stdout
     assert "planted" in result.stdout
+
+
+@pytest.mark.parametrize("script", ["benchmarks/peers_anomalib.py", "benchmarks/rivals/peer_anomalib.py"])
+def test_no_neighbour_of_a_script_hides_a_module_of_python(script):
+    # What runs as a script in a peer's environment has its own folder first on its path.
+    assert (ROOT / script).is_file()
+    names = {path.stem for path in (ROOT / script).parent.glob("*.py")} - {"__init__"}
+    assert not names & set(sys.stdlib_module_names)

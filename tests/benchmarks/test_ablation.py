@@ -12,8 +12,8 @@ from wordsight.benchmarks.building import train_and_export
 from wordsight.benchmarks.cli import app
 from wordsight.benchmarks.datasets import held_out
 from wordsight.benchmarks.metrics import rank_auroc
-from wordsight.benchmarks.select import Configuration, Judged
 from wordsight.benchmarks.select_cli import write_choice
+from wordsight.benchmarks.selection import Configuration, Judged
 from wordsight.runtime import Model
 from wordsight.runtime.errors import SettingError, WordsightError
 from wordsight.train.encoders import load_encoder

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from wordsight.benchmarks.cli import app
-from wordsight.benchmarks.select import Configuration, Judged, alone, choose, combination, judge, kept_heads
 from wordsight.benchmarks.select_texts import SETS, Texts, held_out_texts, words
+from wordsight.benchmarks.selection import Configuration, Judged, alone, choose, combination, judge, kept_heads
 from wordsight.runtime.errors import SettingError
 from wordsight.train.compositional import ensemble
 from wordsight.train.encoders import load_encoder
@@ -116,7 +116,7 @@ def test_kept_heads_are_read_grown_and_never_mistaken_for_others(tmp_path):
 
 
 def test_the_command_writes_a_choice_goes_on_and_fills_the_page(tmp_path, monkeypatch):
-    import wordsight.benchmarks.select as bench
+    import wordsight.benchmarks.selection as bench
 
     few = [one for one in alone(replace(BASE, num_pairs=20)) if one.name in ("the paper's default", "states")]
     monkeypatch.setattr(bench, "alone", lambda base: [replace(one, settings=replace(base, **one.changes))
