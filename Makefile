@@ -73,6 +73,8 @@ bench: lean  ## the figures of the README: accuracy, text embedding, folding, fo
 	$(BIN)/wordsight bench accuracy
 	$(BIN)/wordsight bench text
 	$(BIN)/wordsight bench fold
+	$(BIN)/wordsight bench identity
+	$(BIN)/wordsight bench heatmap
 	$(BIN)/wordsight bench footprint --env $(LEAN)
 
 # anomalib pins an older open_clip than ours: the peer has an environment of its own, with our PyTorch.
