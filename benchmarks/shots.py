@@ -65,8 +65,11 @@ class Association:
             group: [[_or_none(good_groups, group, shots, draw) for draw in range(draws)] for shots in SHOTS]
             for group in sorted(set(groups))
         }
-        wanted = sorted({int(at) for rows in self._chosen.values() for row in rows for places in row
-                         if places is not None for at in places})  # fmt: skip
+        self._wanted = {
+            group: sorted({int(at) for row in rows for places in row if places is not None for at in places})
+            for group, rows in self._chosen.items()
+        }
+        wanted = sorted(set().union(*self._wanted.values()))
         self._grids: dict[int, _Grid] = {}
         with progress.bar("references", len(wanted)) as tick:
             for at in wanted:
@@ -79,9 +82,7 @@ class Association:
         found = np.full((len(SHOTS), self._draws, len(groups)), np.nan)
         for index, (grid, group) in enumerate(zip(_grids(scores), groups, strict=True)):
             chosen = self._chosen[group]
-            near = {at: tuple(map(nearest_distance, grid, self._grids[at]))
-                    for at in sorted({int(at) for row in chosen for places in row if places is not None
-                                      for at in places})}  # fmt: skip
+            near = {at: tuple(map(nearest_distance, grid, self._grids[at])) for at in self._wanted[group]}
             for place, row in enumerate(chosen):
                 for draw, places in enumerate(row):
                     if places is not None:
