@@ -39,7 +39,7 @@ class OpenVinoBackend(Backend):
             MissingPart: OpenVINO is not installed, or the processor has no bf16.
             ModelError: it refuses the file, or its outputs are not those of the manifest.
         """
-        ov = openvino or _installed()
+        ov = openvino or installed()
         core = ov.Core()
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise MissingPart(
@@ -77,7 +77,7 @@ class OpenVinoBackend(Backend):
         self._request, self._ports = None, {}
 
 
-def _installed() -> Any:
+def installed() -> Any:
     """Import OpenVINO without `openvino_telemetry`, which reports every import to Google Analytics unless told not to.
 
     Without it OpenVINO takes a stand-in of its own that does nothing. A line's machine talks to nobody by itself.
