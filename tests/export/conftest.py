@@ -84,12 +84,12 @@ class VisualOnly(nn.Module):
         return self.visual(images)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def vit_tower() -> Callable[..., VisionTransformer]:
     return make_vit
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def resnet_tower() -> Callable[[], ModifiedResNet]:
     return make_resnet
 
@@ -196,7 +196,7 @@ def exported(request: pytest.FixtureRequest) -> Exported:
     return result
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def heads() -> Callable[..., list[Head]]:
     return make_heads
 
@@ -237,8 +237,8 @@ def parse_with_tensorrt(model: bytes):
     return parsed, [parser.get_error(i).desc() for i in range(parser.num_errors)], builder, network, parser
 
 
-def build_with_tensorrt(model: bytes, shape: tuple[int, int], names: tuple[str, ...]):
-    """The serialised engine for batches of 1 to 16 frames of (rows, columns) pixels."""
+def build_with_tensorrt(model: bytes, shape: tuple[int, int], names: tuple[str, ...], capability: str = "SM89"):
+    """The serialised engine for batches of 1 to 16 frames of (rows, columns) pixels; None if it cannot be built."""
     import tensorrt_rtx as trt
 
     parsed, errors, builder, network, _parser = parse_with_tensorrt(model)
@@ -250,7 +250,7 @@ def build_with_tensorrt(model: bytes, shape: tuple[int, int], names: tuple[str, 
     profile.set_shape("frames", *((batch, *shape, 3) for batch in (1, 4, 16)))
     config.add_optimization_profile(profile)
     config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.SM89, 0)
+    config.set_compute_capability(getattr(trt.ComputeCapability, capability), 0)
     return builder.build_serialized_network(network, config)
 
 
