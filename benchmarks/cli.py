@@ -15,6 +15,7 @@ from wordsight.benchmarks.paper.sweep_cli import sweep
 from wordsight.benchmarks.results_cli import results
 from wordsight.benchmarks.rivals.cli import rivals
 from wordsight.benchmarks.select_cli import select
+from wordsight.benchmarks.speed.cli import latency, throughput
 
 if TYPE_CHECKING:
     from wordsight.runtime.figures import Figure
@@ -33,6 +34,8 @@ app.command()(heatmap)
 app.command()(rivals)
 app.command()(select)
 app.command()(ablation)
+app.command()(latency)
+app.command()(throughput)
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON as well.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; what is compared runs in turns.")]
