@@ -18,6 +18,7 @@ from wordsight.export.errors import ExportError
 from wordsight.export.fold import fold_heads
 from wordsight.export.heatmap import TextTokens, text_tokens
 from wordsight.export.patches import WithPatches
+from wordsight.export.precision import HALF, HalfTower
 from wordsight.export.timm_towers import merge_branches
 from wordsight.export.views import CutViews
 from wordsight.export.winclip import TEMPERATURES, WindowMap
@@ -60,6 +61,7 @@ class FusedDetector(nn.Module):
         winclip_windows: False for WinCLIP's score alone, ``s_winclip``: of any encoder, and of several squares, too.
         heatmap: whether both scores of every patch are an output too, summed as ``score`` is.
         centre: (D,), taken from unit embeddings before the heads see them, or None: for heads trained on centred texts.
+        precision: "fp16" or "bf16" for the image tower, which is then copied; scores stay float32.
 
     Raises:
         ValueError: the guiding prompts or the heads do not fit the encoder.
@@ -91,6 +93,7 @@ class FusedDetector(nn.Module):
         winclip_windows: bool = True,
         heatmap: bool = False,
         centre: Tensor | None = None,
+        precision: str = "fp32",
     ) -> None:
         super().__init__()
         if tuple(guiding.shape) != (2, encoder.embed_dim):
@@ -112,8 +115,11 @@ class FusedDetector(nn.Module):
             tower = text_tokens(tower if windows is None else windows.tower, patches=patches_output, windows=windows)
         elif patches_output and windows is None:
             tower = WithPatches(tower)
+        if precision in HALF:
+            tower = HalfTower(tower, precision)
         self.tower = tower
-        self.heat: TextTokens | None = tower if isinstance(tower, TextTokens) else None
+        inner = tower.tower if isinstance(tower, HalfTower) else tower
+        self.heat: TextTokens | None = inner if isinstance(inner, TextTokens) else None
         self.head = fold_heads(heads)
         if self.head.embed_dim != encoder.embed_dim:
             raise ValueError(f"expected heads for embeddings of width {encoder.embed_dim}, got {self.head.embed_dim}")

@@ -1,4 +1,4 @@
-"""The proof that ends an export: ONNX Runtime and torch score the same frames, and must agree.
+"""The proof that ends an export: an engine and torch score the same frames, and must agree.
 
 The torch side is not the fused module but the plain reading of the paper, `wordsight.export.plain`.
 """
@@ -6,21 +6,23 @@ The torch side is not the fused module but the plain reading of the paper, `word
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wordsight.export.errors import NoBackend
-from wordsight.export.fused import INPUT_NAME
 from wordsight.export.plain import Frames, Outputs
-from wordsight.runtime.errors import MissingPart
+from wordsight.export.runner import Runner, onnxruntime_runner
 
 if TYPE_CHECKING:
     from wordsight.runtime.manifest import ParitySpec
 
-TOLERANCES = {"fp32": 1e-5}
-"""Largest absolute difference allowed in any output, by precision."""
+TOLERANCES = {"fp32": 1e-5, "fp16": 0.01, "bf16": 0.05, "int8": 0.1, "fp8": 0.2}
+"""Largest absolute difference allowed in any output, by precision.
+
+Beside fp32 these are bounds on the worst of a few extreme frames, which a softmax at T = 0.01 magnifies a hundredfold;
+what a precision may do to scores as a whole is in `wordsight.export.drift`.
+"""
 
 NUM_FRAMES = 8
 
@@ -48,21 +50,18 @@ class ParityReport:
         return self.frames > 0 and all(difference <= self.tolerance for difference in self.max.values())
 
     @property
-    def status(self) -> str:
-        """The verdict in a word: "passed", "failed" or "not run"."""
+    def status(self) -> Literal["passed", "exceeded", "not run"]:
+        """The verdict in a word: "passed", "exceeded" or "not run"."""
         if self.frames == 0:
             return "not run"
-        return "passed" if self else "failed"
+        return "passed" if self else "exceeded"
 
     def to_spec(self) -> ParitySpec:
-        """The entry of the manifest; a failed comparison has none, for its file is never written."""
+        """The entry of the manifest."""
         from wordsight.runtime.manifest import ParitySpec
 
-        status = self.status
-        if status == "failed":
-            raise ValueError("expected a report that passed or was not run, got one that failed")
         return ParitySpec(
-            status="passed" if status == "passed" else "not run",
+            status=self.status,
             tolerance=self.tolerance,
             frames=self.frames,
             backend=self.backend,
@@ -96,48 +95,41 @@ def parity_frames(size: int | tuple[int, int], seed: int = 0) -> Frames:
     return np.concatenate([noise, flat, np.stack(natural)])
 
 
-def compare_with_onnxruntime(model: bytes, frames: Frames, expected: Outputs, tolerance: float) -> ParityReport:
-    """Run a graph in ONNX Runtime on the CPU, in one batch and one frame at a time, and report the differences.
+def compare(runner: Runner, frames: Frames, expected: Outputs, tolerance: float) -> ParityReport:
+    """Run a graph in one batch and one frame at a time, and report the differences.
 
     Args:
-        model: a serialised ONNX graph that takes uint8 ``frames`` (N, H, W, 3).
+        runner: the graph in an engine.
         frames: uint8 BGR (N, H, W, 3).
         expected: what torch gave, by output name; outputs that the graph lacks are left aside.
         tolerance: largest absolute difference allowed.
 
     Raises:
-        MissingPart: ONNX Runtime is not installed.
-        NoBackend: ONNX Runtime has no kernel for a node of the graph.
+        RuntimeError: an output of another shape or type than torch's.
     """
-    try:
-        import onnxruntime as ort
-        from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
-    except ModuleNotFoundError as error:
-        raise MissingPart(
-            "ONNX Runtime, against which an export is checked, is not installed", "pip install 'wordsight[export]'"
-        ) from error
-    options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors only: it warns of every initializer it folds
-    try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except NoKernel as error:
-        raise NoBackend(f"ONNX Runtime cannot run this graph: {str(error).splitlines()[0]}") from error
-    names = [output.name for output in session.get_outputs()]
-
-    differences: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
+    differences: dict[str, list[NDArray[np.float64]]] = {}
     # One frame at a time as well: another batch size takes other kernels, and is what a camera gives.
     for batch in (slice(None), *(slice(i, i + 1) for i in range(1, len(frames), 2))):
-        got = session.run(names, {INPUT_NAME: frames[batch]})
-        for name, value in zip(names, got, strict=True):
+        for name, value in runner.run(frames[batch]).items():
             wanted = expected[name][batch]
             if value.dtype != np.float32 or value.shape != wanted.shape:
                 raise RuntimeError(f"output {name}: expected float32 {wanted.shape}, got {value.dtype} {value.shape}")
-            differences[name].append(np.abs(value.astype(np.float64) - wanted).ravel())
+            differences.setdefault(name, []).append(np.abs(value.astype(np.float64) - wanted).ravel())
     pooled = {name: np.concatenate(parts) for name, parts in differences.items()}
     return ParityReport(
         tolerance=tolerance,
         frames=len(frames),
-        backend=f"onnxruntime {ort.__version__} {session.get_providers()[0]}",
+        backend=runner.name,
         max={name: float(values.max()) for name, values in pooled.items()},
         mean={name: float(values.mean()) for name, values in pooled.items()},
     )
+
+
+def compare_with_onnxruntime(model: bytes, frames: Frames, expected: Outputs, tolerance: float) -> ParityReport:
+    """`compare` a serialised graph in ONNX Runtime on the CPU.
+
+    Raises:
+        MissingPart: ONNX Runtime is not installed.
+        NoBackend: ONNX Runtime has no kernel for a node of the graph.
+    """
+    return compare(onnxruntime_runner(model), frames, expected, tolerance)

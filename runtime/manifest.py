@@ -16,6 +16,7 @@ from wordsight.runtime.checks import OPTIONAL, build, require, require_sha256, r
 from wordsight.runtime.cost import CostSpec
 from wordsight.runtime.errors import ExternalDataRefused, ManifestInvalid, ManifestMissing, ManifestTooNew, ModelDamaged
 from wordsight.runtime.manifest_input import CropSpec, InputSpec
+from wordsight.runtime.manifest_precision import DriftSpec
 from wordsight.runtime.manifest_outputs import CentreSpec, HeatmapSpec, ObjectSpec, WinclipSpec
 from wordsight.runtime.protobuf import inspect_model
 
@@ -24,6 +25,7 @@ __all__ = [
     "CentreSpec",
     "CostSpec",
     "CropSpec",
+    "DriftSpec",
     "EncoderSpec",
     "HeadSpec",
     "HeatmapSpec",
@@ -119,7 +121,8 @@ class HeadSpec:
 class ParitySpec:
     """How far the exported file was from torch on the same frames when it was written."""
 
-    status: Literal["passed", "not run"]
+    status: Literal["passed", "exceeded", "not run"]
+    """"exceeded": a difference lies beyond the tolerance, and whoever exported the file allowed that."""
     tolerance: float = 0.0
     """Largest difference that was allowed."""
     frames: int = 0
@@ -132,7 +135,7 @@ class ParitySpec:
 
     def __post_init__(self) -> None:
         require(self.tolerance >= 0, "parity.tolerance", "0 or more", self.tolerance)
-        least = 1 if self.status == "passed" else 0
+        least = 0 if self.status == "not run" else 1
         require(self.frames >= least, "parity.frames", f"{least} or more when {self.status}", self.frames)
 
 
@@ -166,6 +169,8 @@ class Manifest:
     winclip: WinclipSpec = field(default_factory=WinclipSpec, metadata=OPTIONAL)
     centre: CentreSpec = field(default_factory=CentreSpec, metadata=OPTIONAL)
     cost: CostSpec = field(default_factory=CostSpec, metadata=OPTIONAL)
+    drift: DriftSpec = field(default_factory=DriftSpec, metadata=OPTIONAL)
+    """Of a file of reduced precision, beside its fp32 twin."""
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, "schema", str(SCHEMA), self.schema)
