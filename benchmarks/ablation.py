@@ -173,6 +173,6 @@ def spread(pictures: Sequence[Pictures], scores: Sequence[Floats], heads: int) -
 
 def rank_correlation(rows: Sequence[Row], kind: str = "s_fnn") -> float:
     """Spearman's between the figure on text and the mean AUROC on pictures, over all configurations."""
-    from scipy.stats import spearmanr  # type: ignore[import-untyped]
+    from scipy.stats import spearmanr
 
     return float(spearmanr([r.text for r in rows], [getattr(r, kind).mean() for r in rows]).statistic)

@@ -115,7 +115,7 @@ def over_seeds(areas: ArrayLike) -> Estimate:
 
 def over_heads(areas: ArrayLike) -> Estimate:
     """Mean over independently trained heads with the 95% t interval of that mean."""
-    from scipy.stats import t  # type: ignore[import-untyped]
+    from scipy.stats import t
 
     heads = np.asarray(areas, np.float64)
     mean = float(heads.mean())

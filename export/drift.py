@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
-from wordsight.export.plain import Outputs
-
 __all__ = ["LIMITS", "Drift", "Limits", "auroc", "measure"]
+
+Arrays = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Limits:
 
 
 LIMITS = {
-    "fp16": Limits(mean=0.001, rank_correlation=0.9995, auroc_change=0.001),
-    "bf16": Limits(mean=0.005, rank_correlation=0.998, auroc_change=0.002),
-    "int8": Limits(mean=0.01, rank_correlation=0.995, auroc_change=0.003),
-    "fp8": Limits(mean=0.02, rank_correlation=0.99, auroc_change=0.005),
+    "fp16": Limits(mean=0.001, rank_correlation=0.9995, auroc_change=0.002),
+    "bf16": Limits(mean=0.005, rank_correlation=0.998, auroc_change=0.005),
+    "int8": Limits(mean=0.01, rank_correlation=0.995, auroc_change=0.01),
+    "fp8": Limits(mean=0.02, rank_correlation=0.99, auroc_change=0.02),
 }
 
 
@@ -66,15 +66,17 @@ class Drift:
         if not self.mean <= limits.mean:
             found.append(f"scores differ by {self.mean:.2g} on average, allowed is {limits.mean:g}")
         if self.rank_correlation is not None and not self.rank_correlation >= limits.rank_correlation:
-            found.append(f"rank correlation is {self.rank_correlation:.4f}, at least {limits.rank_correlation:g} is asked")
+            found.append(
+                f"rank correlation is {self.rank_correlation:.4f}, at least {limits.rank_correlation:g} is asked"
+            )
         if self.auroc_change is not None and not abs(self.auroc_change) <= limits.auroc_change:
             found.append(f"AUROC changes by {self.auroc_change:+.4f}, allowed is {limits.auroc_change:g}")
         return found
 
 
 def measure(
-    exact: Mapping[str, NDArray[np.float32]],
-    reduced: Mapping[str, NDArray[np.float32]],
+    exact: Arrays,
+    reduced: Arrays,
     labels: NDArray[np.bool_] | None = None,
 ) -> Drift:
     """Compare `score` (N,) and `embedding` (N, D) of the same N frames.
@@ -114,7 +116,7 @@ def auroc(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
     return (ranks - positive * (positive + 1) / 2) / (positive * (len(labels) - positive))
 
 
-def _cosines(exact: Outputs | Mapping[str, NDArray[np.float32]], reduced: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+def _cosines(exact: Arrays, reduced: Arrays) -> NDArray[np.float64]:
     left, right = (np.asarray(side["embedding"], np.float64) for side in (exact, reduced))
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     return np.asarray((left * right).sum(axis=1) / norms, np.float64)

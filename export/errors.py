@@ -3,6 +3,7 @@
 WordsightError (runtime)
 └── ExportError                exit code 2
 ├── ParityError            the exported graph disagrees with torch; nothing was written
+├── DriftError             a reduced precision scores too far from fp32; nothing was written
 ├── HeadMismatch           the head was trained for another encoder or other weights
 ├── TooLarge               the tower does not fit into one ONNX file
 └── NoBackend              no backend at hand can run the graph, so nothing can be compared
@@ -16,8 +17,9 @@ from wordsight.runtime.errors import WordsightError
 
 if TYPE_CHECKING:
     from wordsight.export.parity import ParityReport
+    from wordsight.export.reduced import DriftReport
 
-__all__ = ["ExportError", "HeadMismatch", "NoBackend", "ParityError", "TooLarge"]
+__all__ = ["DriftError", "ExportError", "HeadMismatch", "NoBackend", "ParityError", "TooLarge"]
 
 
 class ExportError(WordsightError):
@@ -32,6 +34,18 @@ class ParityError(ExportError):
     """
 
     def __init__(self, message: str, report: ParityReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class DriftError(ExportError):
+    """A file of reduced precision scores too far from its fp32 twin.
+
+    Attributes:
+        report: what was measured.
+    """
+
+    def __init__(self, message: str, report: DriftReport) -> None:
         super().__init__(message)
         self.report = report
 

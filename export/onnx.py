@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -28,14 +29,18 @@ from wordsight.export.describe import (
 from wordsight.export.errors import HeadMismatch, NoBackend, ParityError
 from wordsight.export.fused import INPUT_NAME, FusedDetector
 from wordsight.export.graph import OPSETS, build_graph
-from wordsight.export.parity import TOLERANCES, ParityReport, compare_with_onnxruntime, parity_frames
+from wordsight.export.parity import TOLERANCES, ParityReport, compare, parity_frames
 from wordsight.export.plain import reference_outputs
+from wordsight.export.precision import QUANTISED
+from wordsight.export.reduced import DriftReport, reduce
+from wordsight.export.runner import runner_for
 from wordsight.export.settings import check_outputs, check_settings
-from wordsight.runtime.errors import MissingPart, OutputError
+from wordsight.runtime.errors import MissingPart, OutputError, SettingError
 from wordsight.runtime.files import check_output_file, whole_file
 from wordsight.runtime.fits import Fit
 from wordsight.runtime.manifest import (
     METADATA_KEY,
+    DriftSpec,
     HeadSpec,
     InputSpec,
     Manifest,
@@ -44,6 +49,8 @@ from wordsight.runtime.manifest import (
 )
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from wordsight.train.checkpoint import HeadFile
     from wordsight.train.encoders import Encoder
     from wordsight.train.prompts import PromptPair
@@ -65,13 +72,16 @@ def export_model(
     heatmap: bool = False,
     centre_frames: Path | None = None,
     precision: str = "fp32",
+    calibrate: Path | None = None,
+    allow_drift: bool = False,
     seeds_output: bool = False,
     w_pr: float = 1.0,
     w_fnn: float = 1.0,
     device: str = "cpu",
     unverified: bool = False,
-    opset: int = OPSETS[0],
+    opset: int | None = None,
     on_step: Callable[[str], None] = lambda _: None,
+    on_drift: Callable[[DriftReport], None] = lambda _: None,
 ) -> ParityReport:
     """Export a head with its encoder as one ONNX file, which appears only if it agrees with torch.
 
@@ -91,15 +101,20 @@ def export_model(
         heatmap: add the output ``heatmap`` (N, h, w): the score of every patch, by the prompts of the head's object.
         centre_frames: pictures whose mean embedding a head trained with ``--centre`` takes images from; not needed
             for mini, whose mean comes from its training nouns.
-        precision: "fp32".
+        precision: one of `wordsight.export.precision.PRECISIONS`: of the image tower; the score path stays fp32.
+        calibrate: pictures that set the scales of int8 and fp8 and that a reduced precision is held against fp32 on;
+            None for generated ones.
+        allow_drift: write a file of reduced precision even if it scores further from fp32 than its precision may; its
+            manifest says so.
         seeds_output: add the output ``s_fnn_seeds`` (N, K).
         w_pr: weight of s_pr in the score, 0 or more.
         w_fnn: weight of s_fnn in the score, 0 or more; not both 0.
         device: "cpu", "cuda", ... for the torch side.
         unverified: write the file even where no backend at hand can run it; its manifest then says so. A comparison
             that can be made is made all the same.
-        opset: ONNX opset, 18 to 20.
+        opset: ONNX opset, 18 to 20; None for 18, or 20 for int8 and fp8, which engines take best so.
         on_step: called with a line for people before each slow step.
+        on_drift: called with what was measured, of a reduced precision.
 
     Returns:
         How far ONNX Runtime was from torch.
@@ -109,10 +124,14 @@ def export_model(
         OutputError: ``out_path`` cannot be written.
         HeadMismatch: the head belongs to another encoder or other weights.
         ParityError: the graph disagrees with torch by more than the tolerance; no file is left.
+        DriftError: a reduced precision scores further from fp32 than it may; no file is left.
         NoBackend, MissingPart: nothing here can run the graph, and ``unverified`` is false.
         TrainingError: the head file or the encoder cannot be loaded.
     """
+    opset = opset or (OPSETS[-1] if precision in QUANTISED else OPSETS[0])
     check_settings(fit, camera, precision, w_pr, w_fnn, opset)
+    if calibrate is not None and precision == "fp32":
+        raise SettingError("--calibrate goes with a reduced --precision: leave it out")
     check_outputs(crops, camera, patches_output, winclip, winclip_options is not None, winclip_windows, heatmap)
     how = winclip_options or WinclipSpec()
     crop_set = parse_crops(crops)
@@ -140,53 +159,74 @@ def export_model(
     centre, centre_spec = image_centre(encoder, head_file.heads, centre_frames, cast(Fit, fit))
     score = ScoreSpec(w_pr=w_pr, w_fnn=w_fnn, temperature=encoder.temperature)
 
-    on_step("writing the graph")
-    detector = FusedDetector(
-        encoder,
-        head_file.heads,
-        guiding,
-        w_pr=score.w_pr,
-        w_fnn=score.w_fnn,
-        temperature=score.temperature,
-        seeds_output=seeds_output,
-        layout=layout,
-        objects=guiding_objects,
-        patches_output=patches_output,
-        winclip=guiding_winclip,
-        winclip_temperature=how.temperature,
-        winclip_windows=winclip_windows,
-        heatmap=heatmap,
-        centre=centre,
-    ).to(next(encoder.model.parameters()).device)
-    model = build_graph(detector, opset=opset)
+    spec = InputSpec(
+        size=min(layout.shape),
+        camera=camera,
+        mean=_three(encoder.mean),
+        std=_three(encoder.std),
+        fit=cast(Fit, fit),
+        name=INPUT_NAME,
+    )
 
-    on_step("comparing ONNX Runtime with torch")
-    frames = parity_frames(layout.shape)
-    expected = reference_outputs(
-        encoder,
-        head_file.heads,
-        guiding,
-        frames,
+    on_step("writing the graph")
+    device_of = next(encoder.model.parameters()).device
+    options: dict[str, Any] = dict(
         w_pr=w_pr,
         w_fnn=w_fnn,
         temperature=score.temperature,
         layout=layout,
         objects=guiding_objects,
-        patches=patches_output,
         winclip=guiding_winclip,
         winclip_temperature=how.temperature,
         winclip_windows=winclip_windows,
         heatmap=heatmap,
         centre=centre,
     )
+
+    def written(precision: str) -> tuple[FusedDetector, ModelProto]:
+        detector = FusedDetector(
+            encoder,
+            head_file.heads,
+            guiding,
+            seeds_output=seeds_output,
+            patches_output=patches_output,
+            precision=precision,
+            **options,
+        ).to(device_of)
+        return detector, build_graph(detector, opset=opset)
+
+    detector, exact = written("fp32")
+    model, counted = exact, count_cost(exact)
+    drift: DriftReport | None = None
+    if precision != "fp32":
+        reduced = reduce(
+            exact,
+            precision,
+            lambda: written(precision)[1],
+            spec,
+            calibrate,
+            unverified=unverified,
+            on_step=on_step,
+        )
+        model, drift = reduced.model, reduced.report
+        counted = replace(counted, bytes=count_cost(model).bytes)
+        if drift is not None:
+            on_drift(drift)
+            if not allow_drift:
+                drift.require()
+    del exact
+
+    on_step("comparing an engine with torch")
+    frames = parity_frames(layout.shape)
+    expected = reference_outputs(encoder, head_file.heads, guiding, frames, patches=patches_output, **options)
     tolerance = TOLERANCES[precision]
     try:
-        report = compare_with_onnxruntime(model.SerializeToString(), frames, expected, tolerance)
+        report = compare(runner_for(model.SerializeToString()), frames, expected, tolerance)
     except (MissingPart, NoBackend):
         if not unverified:
             raise
         report = ParityReport(tolerance)
-    if report.status == "failed":
+    if report.status == "exceeded" and not (allow_drift and precision != "fp32"):
         worst = max(report.max, key=lambda name: _with_nan_last(report.max[name]))
         raise ParityError(
             f"the exported graph disagrees with torch: {worst} differs by up to {report.max[worst]:.2g}, "
@@ -197,14 +237,7 @@ def export_model(
     manifest = Manifest(
         created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         wordsight=version("wordsight"),
-        input=InputSpec(
-            size=min(layout.shape),
-            camera=camera,
-            mean=_three(encoder.mean),
-            std=_three(encoder.std),
-            fit=cast(Fit, fit),
-            name=INPUT_NAME,
-        ),
+        input=spec,
         outputs={name: ("N", *expected[name].shape[1:]) for name in detector.output_names},
         encoder=describe_encoder(encoder),
         prompts=describe_prompts(head_file),
@@ -213,7 +246,8 @@ def export_model(
         heatmap=describe_heatmap(detector.heat),
         winclip=how,
         centre=centre_spec,
-        cost=count_cost(model),
+        cost=counted,
+        drift=DriftSpec() if drift is None else drift.to_spec(),
         score=score,
         head=HeadSpec(sha256=head_file.sha256, seeds=tuple(head_file.seeds)),
         training=head_file.settings.to_dict(),

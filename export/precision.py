@@ -30,7 +30,10 @@ PRECISIONS = ("fp32", *HALF, *QUANTISED)
 _NORMS = (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm2d)
 _BACK = {F.layer_norm, F.group_norm, F.batch_norm, torch.layer_norm, torch.group_norm, torch.batch_norm}
 _BACK |= {F.softmax, torch.softmax, Tensor.softmax}
-_BACK |= {F.multi_head_attention_forward, F.scaled_dot_product_attention}  # softmax inside; only a ResNet's pool is left
+_BACK |= {
+    F.multi_head_attention_forward,
+    F.scaled_dot_product_attention,
+}  # softmax inside; only a ResNet's pool is left
 """Computed in float32 and handed back in the tower's own type."""
 _WIDE = {torch.linalg.vector_norm, torch.norm, Tensor.norm, F.normalize}
 """Computed in float32 and left there: what is divided by a norm is float32 from then on."""

@@ -6,10 +6,13 @@ import math
 from typing import get_args
 
 from wordsight.export.graph import OPSETS
-from wordsight.export.parity import TOLERANCES
+from wordsight.export.precision import PRECISIONS
 from wordsight.runtime.errors import SettingError
 from wordsight.runtime.fits import Fit
 from wordsight.runtime.manifest_input import MAX_ASPECT
+
+FP8_OPSET = 19
+"""The first opset whose QuantizeLinear and DequantizeLinear know float8."""
 
 
 def check_settings(
@@ -24,8 +27,10 @@ def check_settings(
         raise SettingError(f"--frame goes with --fit tiles, got {f'--fit {fit}' if fit else 'no --fit'}")
     if camera and (len(camera) != 2 or min(camera) < 1 or max(camera) > MAX_ASPECT * min(camera)):
         raise SettingError(f"--frame takes WIDTHxHEIGHT, sides at most 1 to {MAX_ASPECT}, got {camera[::-1]}")
-    if precision not in TOLERANCES:
-        raise SettingError(f"--precision takes {', '.join(TOLERANCES)}, got {precision}")
+    if precision not in PRECISIONS:
+        raise SettingError(f"--precision takes {', '.join(PRECISIONS)}, got {precision}")
+    if precision == "fp8" and opset < FP8_OPSET:
+        raise SettingError(f"--precision fp8 needs --opset {FP8_OPSET} or {OPSETS[-1]}, got {opset}")
     if opset not in OPSETS:
         raise SettingError(f"--opset takes {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
     if not all(math.isfinite(weight) and weight >= 0 for weight in (w_pr, w_fnn)) or w_pr + w_fnn == 0:

@@ -16,8 +16,8 @@ from wordsight.runtime.checks import OPTIONAL, build, require, require_sha256, r
 from wordsight.runtime.cost import CostSpec
 from wordsight.runtime.errors import ExternalDataRefused, ManifestInvalid, ManifestMissing, ManifestTooNew, ModelDamaged
 from wordsight.runtime.manifest_input import CropSpec, InputSpec
-from wordsight.runtime.manifest_precision import DriftSpec
 from wordsight.runtime.manifest_outputs import CentreSpec, HeatmapSpec, ObjectSpec, WinclipSpec
+from wordsight.runtime.manifest_precision import DriftSpec
 from wordsight.runtime.protobuf import inspect_model
 
 __all__ = [

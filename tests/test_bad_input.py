@@ -236,7 +236,7 @@ def test_export_with_what_the_head_was_not_trained_for(refused, checkpoint: Path
     ("words", "says"),
     [
         (["--fit", "stretch"], "--fit"),
-        (["--precision", "int3"], "--precision takes fp32"),
+        (["--precision", "int3"], "is not one of 'fp32', 'fp16', 'bf16', 'int8', 'fp8'"),
         (["--opset", "17"], "--opset takes 18 to 20"),
         (["--weights", "0", "0"], "not both 0"),
         (["--weights", "nan", "1"], "--weights takes two numbers"),

@@ -39,7 +39,7 @@ def test_another_weight_in_the_graph_is_noticed(exported):
     bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(1e-3), bias.name))
     frames = parity_frames(exported.encoder.image_size)[:2]
     report = compare_with_onnxruntime(model.SerializeToString(), frames, reference(exported, frames), 1e-5)
-    assert report.status == "failed"
+    assert report.status == "exceeded"
     assert report.max["s_fnn"] > 1e-5
 
 

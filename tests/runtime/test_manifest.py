@@ -39,7 +39,7 @@ def paths(value, prefix=()):
                 yield from paths(inner, (*prefix, key))
 
 
-LATER_KEYS = ("crops", "objects", "heatmap", "winclip", "camera", "centre", "cost")
+LATER_KEYS = ("crops", "objects", "heatmap", "winclip", "camera", "centre", "cost", "drift")
 LATER = (
     "crops",
     "objects",
@@ -47,6 +47,7 @@ LATER = (
     "winclip",
     "centre",
     "cost",
+    "drift",
     ("input", "camera"),
 )  # keys that files of the first version do not have
 

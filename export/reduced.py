@@ -1,0 +1,174 @@
+"""A file of reduced precision beside its fp32 twin: the frames that both score, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import numpy as np
+
+from wordsight.export.calibration import FrameSets, collect
+from wordsight.export.drift import LIMITS, Drift, measure
+from wordsight.export.errors import DriftError, NoBackend
+from wordsight.export.plain import Frames, Outputs
+from wordsight.export.precision import QUANTISED
+from wordsight.export.runner import Runner, onnxruntime_runner, runner_for
+from wordsight.runtime.manifest import DriftSpec, InputSpec
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from wordsight.export.quantise import Kind
+
+__all__ = ["DriftReport", "Reduced", "reduce"]
+
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What an export of reduced precision found out.
+
+    Attributes:
+        precision: of the file.
+        drift: beside the fp32 graph.
+        pictures: which frames, in words.
+        backend: what ran the file.
+        calibration: where the frames came from that set the scales.
+        calibration_frames: how many.
+        left_out: layers that stay in fp32.
+        sensitivity: by group of layers, mean |score difference| when it alone is quantised; empty when not measured.
+    """
+
+    precision: str
+    drift: Drift
+    pictures: str
+    backend: str
+    calibration: Literal["none", "given", "generated"] = "none"
+    calibration_frames: int = 0
+    left_out: tuple[str, ...] = ()
+    sensitivity: dict[str, float] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return not self.beyond
+
+    @property
+    def beyond(self) -> list[str]:
+        """What lies beyond the precision's limits, a line each."""
+        return self.drift.beyond(LIMITS[self.precision])
+
+    def require(self) -> None:
+        """Raise DriftError unless the drift lies within the limits."""
+        if self.beyond:
+            raise DriftError(
+                f"{self.precision} drifts too far from fp32: {'; '.join(self.beyond)}; no file was written "
+                "(--allow-drift writes it all the same; --calibrate DIR takes frames of your own)",
+                self,
+            )
+
+    def to_spec(self) -> DriftSpec:
+        """The entry of the manifest."""
+        return DriftSpec(
+            **asdict(self.drift),
+            pictures=self.pictures,
+            backend=self.backend,
+            calibration=self.calibration,
+            calibration_frames=self.calibration_frames,
+            left_out=self.left_out,
+        )
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A graph of reduced precision, and its drift; no report where no engine at hand runs it."""
+
+    model: ModelProto
+    report: DriftReport | None
+
+
+def reduce(
+    exact: ModelProto,
+    precision: str,
+    halved: Callable[[], ModelProto],
+    spec: InputSpec,
+    folder: Path | None,
+    *,
+    unverified: bool = False,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Reduced:
+    """Bring a graph to another precision, and measure what that does to its scores.
+
+    Args:
+        exact: the fp32 graph; it is left as it is.
+        precision: any but fp32.
+        halved: writes the graph with its tower in fp16 or bf16.
+        spec: what the graph takes.
+        folder: the user's pictures, or None; see `collect`.
+        unverified: give the graph without a report where nothing here runs it.
+        on_step: called with a line for people before each slow step, and while frames are scored.
+
+    Raises:
+        NoBackend: nothing here runs it, and ``unverified`` is false.
+        SettingError, PictureError, SourceError: the user's pictures do not serve.
+    """
+    on_step("collecting frames")
+    sets = collect(folder, spec)
+    runner = onnxruntime_runner(exact.SerializeToString())
+    wanted = _score_all(runner, sets.check.frames, "in fp32", on_step)
+    del runner
+    if precision in QUANTISED:
+        return _quantised(exact, cast("Kind", precision), sets, wanted, unverified, on_step)
+    on_step(f"writing the graph in {precision}")
+    model = halved()
+    try:
+        runner = runner_for(model.SerializeToString())
+    except NoBackend:
+        if not unverified:
+            raise
+        return Reduced(model, None)
+    drift = measure(wanted, _score_all(runner, sets.check.frames, f"in {precision}", on_step), sets.check.labels)
+    return Reduced(model, DriftReport(precision, drift, sets.check.pictures, runner.name))
+
+
+def _quantised(
+    exact: ModelProto,
+    precision: Kind,
+    sets: FrameSets,
+    wanted: Outputs,
+    unverified: bool,
+    on_step: Callable[[str], None],
+) -> Reduced:
+    from wordsight.export.quantise import Quantiser
+
+    quantiser = Quantiser(exact, sets.calibration, on_step=on_step)
+    frames, labels = sets.check.frames, sets.check.labels
+    model = quantiser.rewrite(precision)
+    try:
+        runner = runner_for(model.SerializeToString())
+    except NoBackend:
+        if not unverified:
+            raise
+        return Reduced(model, None)
+    drift = measure(wanted, _score_all(runner, frames, f"in {precision}", on_step), labels)
+    report = DriftReport(
+        precision,
+        drift,
+        sets.check.pictures,
+        runner.name,
+        calibration=sets.source,
+        calibration_frames=len(sets.calibration),
+    )
+    return Reduced(model, report)
+
+
+def _score_all(runner: Runner, frames: Frames, words: str, on_step: Callable[[str], None]) -> Outputs:
+    """`score` and `embedding` of all frames, in batches."""
+    scores, embeddings = [], []
+    for first in range(0, len(frames), _BATCH):
+        on_step(f"scoring {words}, frame {first + 1} of {len(frames)}")
+        out = runner.run(frames[first : first + _BATCH])
+        scores.append(out["score"].copy())
+        embeddings.append(out["embedding"].copy())
+    return {"score": np.concatenate(scores), "embedding": np.concatenate(embeddings)}
