@@ -97,7 +97,7 @@ def early_stopping(seconds: Sequence[float], percent: float) -> float | None:
     n, were exactly 100 - `percent` of all slow, stays at 1% or below; the slowest but t - 1 is the estimate. MLPerf
     Inference rules, appendix "early stopping", with a tolerance of 0.
     """
-    from scipy.stats import binom  # type: ignore[import-untyped]
+    from scipy.stats import binom
 
     ordered = sorted(seconds)
     slow = 0
