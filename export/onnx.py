@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import Tensor
 
 from wordsight.export.centre import image_centre
 from wordsight.export.cost import count_cost
@@ -26,9 +24,10 @@ from wordsight.export.describe import (
     object_pairs,
     tool_versions,
 )
-from wordsight.export.errors import HeadMismatch, NoBackend, ParityError
+from wordsight.export.errors import NoBackend, ParityError
 from wordsight.export.fused import INPUT_NAME, FusedDetector
 from wordsight.export.graph import OPSETS, build_graph
+from wordsight.export.loading import embed_guiding, load_encoder_of
 from wordsight.export.parity import TOLERANCES, ParityReport, compare, parity_frames
 from wordsight.export.plain import reference_outputs
 from wordsight.export.precision import QUANTISED
@@ -50,10 +49,6 @@ from wordsight.runtime.manifest import (
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-    from wordsight.train.checkpoint import HeadFile
-    from wordsight.train.encoders import Encoder
-    from wordsight.train.prompts import PromptPair
 
 
 def export_model(
@@ -145,11 +140,11 @@ def export_model(
     head_file = load_heads(Path(head_path))
     pairs = object_pairs(head_file.settings.pair, objects)
     on_step("loading the encoder")
-    encoder = _load_encoder(head_file, encoder_spec, device)
+    encoder = load_encoder_of(head_file, encoder_spec, device)
     fit = fit or encoder.fit
     layout = lay_out(crop_set, encoder.image_size, camera)
-    guiding = _embed_guiding(encoder, [head_file.settings.pair])[0]
-    guiding_objects = _embed_guiding(encoder, pairs) if pairs else None
+    guiding = embed_guiding(encoder, [head_file.settings.pair])[0]
+    guiding_objects = embed_guiding(encoder, pairs) if pairs else None
     named = [head_file.settings.pair, *pairs]
     guiding_winclip = None
     if winclip:
@@ -261,30 +256,6 @@ def export_model(
     with whole_file(target) as file:
         file.write(model.SerializeToString(deterministic=True))
     return report
-
-
-def _load_encoder(head_file: HeadFile, spec: str | None, device: str) -> Encoder:
-    from wordsight.train.encoders import load_encoder
-
-    recorded = head_file.encoder
-    if spec is None:
-        spec = "mini" if recorded["weights"] == "mini" else f"{recorded['name']}:{recorded['weights']}"
-        # The loader compares first and loads then, and its message says what to do.
-        return load_encoder(spec, device=device, expected_sha256=recorded["sha256"])
-    name = spec.partition(":")[0]
-    if name != recorded["name"]:
-        raise HeadMismatch(f"this head was trained for the encoder {recorded['name']}, got {name}; train one for it")
-    return load_encoder(spec, device=device, expected_sha256=recorded["sha256"])
-
-
-def _embed_guiding(encoder: Encoder, pairs: Sequence[PromptPair]) -> Tensor:
-    """Embeddings (len(pairs), 2, D) of the guiding prompts, normal first."""
-    from wordsight.train.embed import embed_texts
-
-    prompts = [prompt for pair in pairs for prompt in pair.guiding()]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not allow short contexts")  # time lost on two prompts is none
-        return torch.from_numpy(embed_texts(encoder, prompts, progress=False)).reshape(len(pairs), 2, -1)
 
 
 def _with_nan_last(value: float) -> float:

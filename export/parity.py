@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wordsight.export.plain import Frames, Outputs
-from wordsight.export.runner import Runner, onnxruntime_runner
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # plain and fused bring torch, which the frames and the tolerances do not need
+    from wordsight.export.plain import Frames, Outputs
+    from wordsight.export.runner import Runner
     from wordsight.runtime.manifest import ParitySpec
 
 TOLERANCES = {"fp32": 1e-5, "fp16": 0.01, "bf16": 0.05, "int8": 0.1, "fp8": 0.2}
@@ -132,4 +131,6 @@ def compare_with_onnxruntime(model: bytes, frames: Frames, expected: Outputs, to
         MissingPart: ONNX Runtime is not installed.
         NoBackend: ONNX Runtime has no kernel for a node of the graph.
     """
+    from wordsight.export.runner import onnxruntime_runner
+
     return compare(onnxruntime_runner(model), frames, expected, tolerance)

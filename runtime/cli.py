@@ -30,6 +30,7 @@ _ORDER = (
     "audit",
     "info",
     "build",
+    "verify",
     "doctor",
     "bench",
 )  # as one would meet them; others follow by name

@@ -77,7 +77,8 @@ def warm_up(backend: Backend, path: str | Path, manifest: Manifest) -> None:
 def refusal(engine: str, path: str | Path, manifest: Manifest, error: Exception) -> ModelError:
     """An engine's refusal of a file as an error of one line; for a reduced precision it says what can run it."""
     hint = PRECISION_HINTS.get(manifest.precision, "")
-    return ModelError(f"{engine} cannot load {path}: {one_line(error)}{hint and f'; {hint}'}")
+    told = one_line(error, 150 if hint else 300)  # the hint is the part that helps, and is not to be cut off
+    return ModelError(f"{engine} cannot load {path}: {told}{hint and f'; {hint}'}")
 
 
 PRECISION_HINTS = {
@@ -87,10 +88,10 @@ PRECISION_HINTS = {
 """Which backends run a precision that others refuse."""
 
 
-def one_line(error: object) -> str:
-    """Return an engine's message, which may run over many lines, as one of at most 300 characters."""
+def one_line(error: object, most: int = 300) -> str:
+    """Return an engine's message, which may run over many lines, as one of at most `most` characters."""
     text = " ".join(str(error).split())
-    return text if len(text) <= 300 else f"{text[:297]}..."
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def buckets(most: int) -> tuple[int, ...]:
@@ -101,4 +102,4 @@ def buckets(most: int) -> tuple[int, ...]:
 def brief(error: WordsightError) -> str:
     """Return an error's message without the line that installs what is missing."""
     install = f": {error.install}" if isinstance(error, MissingPart) else ""
-    return one_line(str(error).removesuffix(install))
+    return one_line(str(error).removesuffix(install), 600)  # an engine's own words in it are short already

@@ -161,3 +161,15 @@ def model_parts(text=None, body=None, size=SIZE):
     """The top-level fields of a model, each by itself, so that tests can drop, repeat and shuffle them."""
     parts = [integer(1, 8), message(7, graph(size) if body is None else body), message(8, integer(2, 18))]
     return parts if text == "" else [*parts, entry("wordsight", text or manifest(size).to_json())]
+
+
+def bf16_model(**changes):
+    """The tiny model with one product in bf16, which ONNX Runtime has no kernel for on the processor."""
+    body = graph().replace(
+        node("MatMul", ["embedding", "both"], ["score_wide"]),
+        node("Cast", ["embedding"], ["e16"], int_attribute("to", 16))
+        + node("Cast", ["both"], ["b16"], int_attribute("to", 16))
+        + node("MatMul", ["e16", "b16"], ["w16"])
+        + node("Cast", ["w16"], ["score_wide"], int_attribute("to", 1)),
+    )
+    return b"".join(model_parts(manifest(precision="bf16", **changes).to_json(), body))

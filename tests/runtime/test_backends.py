@@ -8,7 +8,7 @@ import pytest
 
 from wordsight.runtime import MissingPart, Model, ModelError, SettingError, read_manifest
 from wordsight.runtime.backends import BACKENDS, open_backend
-from wordsight.runtime.backends.base import Backend, refusal
+from wordsight.runtime.backends.base import Backend, brief, refusal
 
 
 @pytest.mark.parametrize("name", ["ort", "ort-cpu"])
@@ -50,25 +50,16 @@ def test_an_engine_that_is_not_installed_says_what_installs_it(tiny_model, monke
 def test_a_refused_precision_says_which_engines_run_it(onnx_writer):
     told = str(refusal("ONNX Runtime", "m.onnx", onnx_writer.manifest(precision="bf16"), RuntimeError("no\nMatMul")))
     assert told.startswith("ONNX Runtime cannot load m.onnx: no MatMul; bf16 files run on: openvino, tensorrt")
+    long = str(refusal("ONNX Runtime", "m.onnx", onnx_writer.manifest(precision="fp8"), RuntimeError("no " * 999)))
+    assert "...; fp8 files run on: tensorrt" in long
+    assert brief(ModelError(long)) == long
     assert "run on" not in str(refusal("ONNX Runtime", "m.onnx", onnx_writer.manifest(), RuntimeError("no")))
-
-
-def bf16_model(onnx_writer):
-    """The tiny model with one product in bf16, which ONNX Runtime has no kernel for on the processor."""
-    graph = onnx_writer.graph().replace(
-        onnx_writer.node("MatMul", ["embedding", "both"], ["score_wide"]),
-        onnx_writer.node("Cast", ["embedding"], ["e16"], onnx_writer.int_attribute("to", 16))
-        + onnx_writer.node("Cast", ["both"], ["b16"], onnx_writer.int_attribute("to", 16))
-        + onnx_writer.node("MatMul", ["e16", "b16"], ["w16"])
-        + onnx_writer.node("Cast", ["w16"], ["score_wide"], onnx_writer.int_attribute("to", 1)),
-    )
-    return b"".join(onnx_writer.model_parts(onnx_writer.manifest(precision="bf16").to_json(), graph))
 
 
 def test_a_bf16_file_is_refused_by_onnxruntime_in_one_line(tmp_path, onnx_writer):
     pytest.importorskip("onnxruntime", reason="pip install 'wordsight[runtime]'")
     path = tmp_path / "bf16.onnx"
-    path.write_bytes(bf16_model(onnx_writer))
+    path.write_bytes(onnx_writer.bf16_model())
     with pytest.raises(ModelError, match="bf16 files run on: openvino") as caught:
         Model(path, "ort-cpu")
     assert "\n" not in str(caught.value)
@@ -77,7 +68,7 @@ def test_a_bf16_file_is_refused_by_onnxruntime_in_one_line(tmp_path, onnx_writer
 @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="pip install 'wordsight[openvino]'")
 def test_and_auto_then_takes_the_engine_that_runs_it(tmp_path, onnx_writer):
     path = tmp_path / "bf16.onnx"
-    path.write_bytes(bf16_model(onnx_writer))
+    path.write_bytes(onnx_writer.bf16_model())
     with Model(path) as model:
         assert model.backend.startswith("openvino ")
         assert "ort-cpu does not run: ONNX Runtime cannot load" in model.backend_reason

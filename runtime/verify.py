@@ -1,0 +1,303 @@
+"""Whether files and engines give the same answer: the same frames through each, held against one reference."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordsight.runtime.backends import BACKENDS, open_backend
+from wordsight.runtime.backends.base import Arrays, Backend, Frames, brief
+from wordsight.runtime.errors import MissingPart, ModelError, SettingError, WordsightError
+from wordsight.runtime.manifest import Manifest
+
+ENGINES = tuple(name for name in BACKENDS if name not in ("auto", "ort"))
+"""Every backend that is an engine of its own; the other two choose among these."""
+BATCH = 8
+_SAME = (
+    "encoder", "head", "prompts", "score", "input", "crops", "objects", "heatmap", "winclip", "centre", "outputs",
+)  # fmt: skip
+"""Parts of the manifest that have to be the same for two files to be two forms of one model."""
+
+State = Literal["reference", "agrees", "differs", "not judged", "not run"]
+Files = Sequence[tuple[Path, Manifest]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One file on one backend.
+
+    Attributes:
+        path: the file.
+        precision: of the file, by its manifest.
+        backend: one of `ENGINES`.
+        engine: engine, version and what it runs on; empty where it did not start.
+        state: "differs" also when it started and then failed, or gave what is no finite number.
+        reason: why it did not run, is not judged, or failed; empty otherwise.
+        install: the line that brings what this machine lacks; empty where it lacks nothing.
+        tolerance: largest difference allowed in any output; None where nothing says one.
+        max: largest absolute difference, by output.
+        mean: mean absolute difference, by output.
+        changes: frames whose decision is another one than the reference's; None without a threshold.
+    """
+
+    path: Path
+    precision: str
+    backend: str
+    engine: str = ""
+    state: State = "not run"
+    reason: str = ""
+    install: str = ""
+    tolerance: float | None = None
+    max: dict[str, float] = field(default_factory=dict)
+    mean: dict[str, float] = field(default_factory=dict)
+    changes: int | None = None
+
+    @property
+    def worst(self) -> str:
+        """The output that is furthest off; one that is no number before all others."""
+        return max(self.max, key=lambda name: np.nan_to_num(self.max[name], nan=np.inf), default="")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found.
+
+    Attributes:
+        frames: how many were compared.
+        reference: what all others are held against, in words.
+        reference_precision: in which the reference computes.
+        threshold: score from which a frame is a defect; None where decisions were not compared.
+        threshold_reason: where the threshold comes from, or why there is none.
+        runs: in the order of the files, then of `ENGINES`.
+    """
+
+    frames: int
+    reference: str
+    reference_precision: str
+    threshold: float | None
+    threshold_reason: str
+    runs: list[Run]
+
+    def of_state(self, *states: State) -> list[Run]:
+        """The runs that ended in one of some states."""
+        return [run for run in self.runs if run.state in states]
+
+    def idle(self) -> list[Path]:
+        """Files that nothing on this machine runs, in order."""
+        paths = dict.fromkeys(run.path for run in self.runs)
+        return [path for path in paths if all(run.state == "not run" for run in self.runs if run.path == path)]
+
+
+def check_same_model(files: Files) -> None:
+    """Refuse files that are not forms of one model.
+
+    Raises:
+        SettingError: two are given as one, or they differ in more than their precision; says where.
+    """
+    first_path, first = files[0]
+    for index, (path, manifest) in enumerate(files):
+        if any(os.path.samefile(path, other) for other, _ in files[:index]):
+            raise SettingError(f"{path} is given twice; give each file once")
+        for part in _SAME:
+            mine, theirs = getattr(first, part), getattr(manifest, part)
+            if mine != theirs:
+                raise SettingError(
+                    f"{path} is another model than {first_path}: {part} differs ({_difference(mine, theirs)}); "
+                    "give files of one head, exported with the same options but for --precision"
+                )
+
+
+def _difference(mine: Any, theirs: Any) -> str:
+    for name in getattr(mine, "__dataclass_fields__", ()):
+        if getattr(mine, name) != getattr(theirs, name):
+            return f"{name} {_short(getattr(theirs, name))}, not {_short(getattr(mine, name))}"
+    if isinstance(mine, dict):
+        names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
+        return ", ".join(names)
+    return f"{_short(theirs)}, not {_short(mine)}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."
+
+
+def verify(
+    files: Files,
+    frames: Frames,
+    *,
+    backends: Sequence[str] = ENGINES,
+    expected: Arrays | None = None,
+    expected_name: str = "torch",
+    threshold: float | None = None,
+    tolerances: Mapping[str, float] | None = None,
+    threads: int | None = None,
+    open_one: Callable[..., Backend] = open_backend,
+    on_step: Callable[[str], None] = lambda _: None,
+    on_begin: Callable[[str, int], None] = lambda what, frames: None,
+    on_frames: Callable[[int], None] = lambda count: None,
+) -> Verification:
+    """Run frames through every file on every backend, and hold each output against the reference's.
+
+    The reference is `expected` where it is given, else the first fp32 file on ONNX Runtime's processor, else the first
+    file there, else the first that runs at all, fp32 before others. Allowed is what a file's own manifest allows;
+    where a backend computes in another precision than the file's, the larger of that and `tolerances` of the other.
+
+    Args:
+        files: path and manifest of each; see `check_same_model`.
+        frames: (N, H, W, 3) uint8 BGR, as the graph takes them, N at least 1.
+        backends: names of `ENGINES`.
+        expected: every output of the manifest for these frames, as another implementation gives them in fp32.
+        expected_name: what gave it, for people.
+        threshold: score from which a frame is a defect; None for the middle of the reference's scores.
+        tolerances: largest difference allowed, by precision, of those that no file here is of.
+        threads: of an engine on the processor; None for its own choice.
+        open_one: opens a backend; called as `open_backend` is.
+        on_step: called with a line for people before what takes long.
+        on_begin: called with a name and the count of frames before each run.
+        on_frames: called with how many more frames were run.
+
+    Raises:
+        MissingPart: nothing here runs any of the files, or there is nothing to compare.
+        ModelError: every engine that is here refuses every file.
+    """
+    allowed = {**(tolerances or {}), **{manifest.precision: manifest.parity.tolerance for _, manifest in files}}
+    wanted, name, precision = expected, expected_name, "fp32"
+    cut, why = _threshold(threshold, expected["score"], expected_name) if expected else (None, "")
+    found: dict[tuple[Path, str], Run] = {}
+    # The best reference first: it is the only one whose outputs are kept.
+    pairs = [(path, manifest, backend) for path, manifest in files for backend in backends]
+    for path, manifest, backend in sorted(pairs, key=lambda pair: _rank(pair[1].precision, pair[2])):
+        run = Run(path, manifest.precision, backend)
+        try:
+            engine = open_one(backend, path, manifest, batch=BATCH, threads=threads, on_step=on_step)
+        except WordsightError as error:
+            install = error.install if isinstance(error, MissingPart) else ""
+            found[path, backend] = replace(run, reason=brief(error), install=install)
+            continue
+        with engine:
+            run = replace(run, engine=engine.name)
+            parts = _parts(len(frames), twice=wanted is not None)
+            on_begin(f"{path.name} on {backend}", sum(part.stop - part.start for part in parts))
+            try:
+                if wanted is None:
+                    wanted = _all(engine, frames, parts, on_frames)
+                    name, precision = f"{path.name} on {engine.name}", computes_in(manifest.precision, backend)
+                    cut, why = _threshold(threshold, wanted["score"], name)
+                    run = replace(run, state="reference")
+                else:
+                    run = _held(
+                        run, engine, frames, parts, wanted, cut, _allowed(manifest, backend, allowed), on_frames
+                    )
+            except ModelError as error:
+                run = replace(run, state="differs", reason=f"failed: {brief(error)}")
+        found[path, backend] = run
+    runs = [found[path, backend] for path, _ in files for backend in backends]
+    _refuse_nothing(runs, expected is not None)
+    return Verification(len(frames), name, precision, cut, why, runs)
+
+
+def computes_in(precision: str, backend: str) -> str:
+    """Precision in which a backend computes what a file of some precision leaves in fp32."""
+    return "bf16" if backend == "openvino-bf16" and precision == "fp32" else precision
+
+
+def _rank(precision: str, backend: str) -> tuple[bool, bool]:
+    return backend != "ort-cpu", computes_in(precision, backend) != "fp32"
+
+
+def _allowed(manifest: Manifest, backend: str, allowed: Mapping[str, float]) -> float | None:
+    own = manifest.parity.tolerance
+    if backend != "openvino-bf16":
+        return own
+    return max(own, allowed["bf16"]) if "bf16" in allowed else None
+
+
+def _parts(count: int, twice: bool) -> list[slice]:
+    """Batches of all frames, and, to be compared, some one by one: another batch size takes other kernels."""
+    batches = [slice(at, min(at + BATCH, count)) for at in range(0, count, BATCH)]
+    return batches + [slice(at, at + 1) for at in range(1, min(count, BATCH), 2)] * twice
+
+
+def _all(engine: Backend, frames: Frames, parts: list[slice], on_frames: Callable[[int], None]) -> Arrays:
+    found = [outputs for _, outputs in _run(engine, frames, parts, on_frames)]
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+
+def _run(
+    engine: Backend, frames: Frames, parts: list[slice], on_frames: Callable[[int], None]
+) -> Iterator[tuple[slice, Arrays]]:
+    for part in parts:
+        yield part, engine.infer(frames[part])
+        on_frames(part.stop - part.start)
+
+
+def _held(
+    run: Run,
+    engine: Backend,
+    frames: Frames,
+    parts: list[slice],
+    wanted: Arrays,
+    cut: float | None,
+    tolerance: float | None,
+    on_frames: Callable[[int], None],
+) -> Run:
+    """The run with its differences, changed decisions and verdict."""
+    largest, sums = dict.fromkeys(wanted, 0.0), dict.fromkeys(wanted, 0.0)
+    counts = dict.fromkeys(wanted, 0)
+    changed = np.zeros(len(frames), bool)
+    for part, found in _run(engine, frames, parts, on_frames):
+        for name, values in wanted.items():
+            if found[name].shape != values[part].shape:
+                raise ModelError(f"output {name} should be {values[part].shape}, got {found[name].shape}")
+            apart = np.abs(found[name].astype(np.float64) - values[part])
+            largest[name] = float(np.maximum(largest[name], apart.max()))  # NaN stays NaN
+            sums[name] += float(apart.sum())
+            counts[name] += apart.size
+        if cut is not None:
+            changed[part] |= (found["score"] >= cut) != (wanted["score"][part] >= cut)
+    good = tolerance is not None and all(value <= tolerance for value in largest.values())
+    return replace(
+        run,
+        state="not judged" if tolerance is None else "agrees" if good else "differs",
+        reason="no file of bf16 is given, and no tolerance for it is known" if tolerance is None else "",
+        tolerance=tolerance,
+        max=largest,
+        mean={name: sums[name] / counts[name] for name in wanted},
+        changes=None if cut is None else int(changed.sum()),
+    )
+
+
+def _threshold(threshold: float | None, scores: NDArray[np.float32], name: str) -> tuple[float | None, str]:
+    """Where decisions are compared: as asked for, or the middle of the scores, halfway between two of them.
+
+    For an even count without ties that is the median. For an odd one the median is a score itself, and the last bit of
+    that frame would decide; so the gap nearest to the middle is taken.
+    """
+    if threshold is not None:
+        return threshold, "as asked for"
+    ordered = np.sort(scores.astype(np.float64))
+    gaps = np.flatnonzero(np.diff(ordered) > 0) + 1
+    if not len(gaps):
+        return None, "all scores are the same, so that no median parts them; give --threshold"
+    at = int(gaps[np.abs(gaps - len(ordered) / 2).argmin()])
+    return float(ordered[at - 1] + ordered[at]) / 2, f"the median score of {name}"
+
+
+def _refuse_nothing(runs: list[Run], independent: bool) -> None:
+    ran = [run for run in runs if run.state != "not run"]
+    lacking = [run for run in runs if run.install]
+    refusing = [run for run in runs if run.state == "not run" and not run.install]
+    if not ran and refusing:
+        raise ModelError(f"no engine here runs {refusing[0].path.name}: {refusing[0].backend}: {refusing[0].reason}")
+    if not ran:
+        raise MissingPart(f"no engine runs here: {lacking[0].backend}: {lacking[0].reason}", lacking[0].install)
+    if len(ran) == 1 and not independent:
+        raise MissingPart(
+            f"only {ran[0].backend} runs {ran[0].path.name} here, and there is nothing to hold it against",
+            "give the head (--head HEAD), or pip install 'wordsight[openvino]'",
+        )
