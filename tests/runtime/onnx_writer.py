@@ -173,3 +173,22 @@ def bf16_model(**changes):
         + node("Cast", ["w16"], ["score_wide"], int_attribute("to", 1)),
     )
     return b"".join(model_parts(manifest(precision="bf16", **changes).to_json(), body))
+
+
+FP8 = 17
+"""ONNX's number of float8e4m3fn."""
+
+
+def fp8_model(**changes):
+    """The tiny model (opset 19) whose mean colours pass through fp8 on their way to `score`, scaled by 255 / 448."""
+    zero = b"".join([integer(2, FP8), message(8, "zero"), message(9, b"\0")])
+    scale = tensor("scale", np.array(255 / 448, np.float32))
+    body = graph().replace(
+        node("MatMul", ["embedding", "both"], ["score_wide"]),
+        node("QuantizeLinear", ["embedding", "scale", "zero"], ["e8"])
+        + node("DequantizeLinear", ["e8", "scale", "zero"], ["e32"])
+        + node("MatMul", ["e32", "both"], ["score_wide"]),
+    )
+    text = manifest(precision="fp8", opset=19, **changes).to_json()
+    body += message(5, zero) + message(5, scale)
+    return b"".join([integer(1, 9), message(7, body), message(8, integer(2, 19)), entry("wordsight", text)])

@@ -33,7 +33,8 @@ def test_a_bare_import_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["run", "--help"], ["info", "--help"], ["build", "--help"]]
+    "words",
+    [["--help"], ["--version"], ["run", "--help"], ["info", "--help"], ["build", "--help"], ["verify", "--help"]],
 )
 def test_help_loads_nothing_heavy(words):
     code = (
