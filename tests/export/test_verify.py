@@ -122,3 +122,29 @@ def test_another_head_or_encoder_is_refused_before_torch_is_asked(mini_file, hea
     assert "is not the head in the model" in refused(2, "verify", path, "--head", head_path)
     told = refused(2, "verify", path, "--head", path.with_suffix(".safetensors"), "--encoder", "RN50:openai")
     assert "was trained for the encoder mini, got RN50" in told
+
+
+def test_reduced_precisions_are_held_to_what_each_allows(mini_file, tmp_path: Path, wordsight):
+    """bf16's differences are far beyond fp32's tolerance and within its own; a nudged fp16 file is beyond its own."""
+    pytest.importorskip("openvino", reason="pip install 'wordsight[openvino]'")
+    from wordsight.export.onnx import export_model
+    from wordsight.export.parity import TOLERANCES
+
+    path = mini_file()
+    head = path.with_suffix(".safetensors")
+    files = [path]
+    for precision in ("fp16", "bf16"):
+        files.append(tmp_path / f"{precision}.onnx")
+        export_model(head, files[-1], precision=precision, w_pr=0.5, w_fnn=2.0, seeds_output=True)
+    words = ("--head", head, "--backend", "ort-cpu", "--backend", "openvino", "--json", tmp_path / "v.json")
+    code, out, err = wordsight("verify", *files, *words)
+    assert code == 0, err
+    found = figures(tmp_path / "v.json")
+    assert found["verify.bf16.ort-cpu.agree"] is None  # ONNX Runtime has no bf16 on the processor
+    for name in ("fp16.ort-cpu", "fp16.openvino", "bf16.openvino"):
+        assert found[f"verify.{name}.agree"] == 1
+        assert TOLERANCES["fp32"] < found[f"verify.{name}.max.s_pr"] <= TOLERANCES[name.partition(".")[0]]
+
+    code, out, err = wordsight("verify", nudged(files[1], tmp_path / "bad.onnx", 1.5), *words)
+    assert code == 1
+    assert "0 of 2 agree" in out
