@@ -122,5 +122,4 @@ def _given(folder: Path, spec: InputSpec) -> Iterator[Item]:
     for item in open_source(folder):
         if isinstance(item, Failure):
             raise PictureError(f"{item.source}: {item.reason}")
-        names = {part.lower() for part in Path(item.source).parent.parts}
-        yield fit_frame(item.image, spec.size, spec.fit, spec.camera), not names & set(GOOD)
+        yield fit_frame(item.image, spec.size, spec.fit, spec.camera), Path(item.source).parent.name.lower() not in GOOD

@@ -147,6 +147,7 @@ class Quantiser:
             quantiser.quantize_model()
             quantiser.model.topological_sort()
         rewritten: ModelProto = quantiser.model.model
+        _spare_others(rewritten, {node for layer in chosen for node in layer.nodes})
         _clean(rewritten, self.model)
         return rewritten
 
@@ -231,6 +232,21 @@ def _write_relu_as_max(model: ModelProto, tensors: set[str]) -> None:
         node.input.append(zero)
     if rewritten:
         model.graph.initializer.append(onnx.helper.make_tensor(zero, onnx.TensorProto.FLOAT, [], [0.0]))
+
+
+def _spare_others(model: ModelProto, products: set[str]) -> None:
+    """Give every node but these what it took before: the quantiser puts Q/DQ between a tensor and all that read it.
+
+    A residual sum wants the full precision of what it adds, and so does a layer that was left out.
+    """
+    producers = {output: node for node in model.graph.node for output in node.output}
+    for node in model.graph.node:
+        if node.name in products or node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            continue
+        for place, name in enumerate(node.input):
+            dequantise = producers.get(name)
+            if dequantise is not None and dequantise.op_type == "DequantizeLinear":
+                node.input[place] = producers[dequantise.input[0]].input[0]
 
 
 def _clean(model: ModelProto, before: ModelProto) -> None:

@@ -117,9 +117,10 @@ def reduce(
     sets = collect(folder, spec)
     runner = onnxruntime_runner(exact.SerializeToString())
     wanted = _score_all(runner, sets.check.frames, "in fp32", on_step)
+    backend = runner.name
     del runner
     if precision in QUANTISED:
-        return _quantised(exact, cast("Kind", precision), sets, wanted, unverified, on_step)
+        return _quantised(exact, cast("Kind", precision), sets, wanted, backend, unverified, on_step)
     on_step(f"writing the graph in {precision}")
     model = halved()
     try:
@@ -137,30 +138,34 @@ def _quantised(
     precision: Kind,
     sets: FrameSets,
     wanted: Outputs,
+    backend: str,
     unverified: bool,
     on_step: Callable[[str], None],
 ) -> Reduced:
     from wordsight.export.quantise import Quantiser
+    from wordsight.export.sensitivity import least_hurt
 
     quantiser = Quantiser(exact, sets.calibration, on_step=on_step)
-    frames, labels = sets.check.frames, sets.check.labels
-    model = quantiser.rewrite(precision)
+    check = sets.check
     try:
-        runner = runner_for(model.SerializeToString())
+        chosen = least_hurt(
+            quantiser, precision, check.frames, wanted, check.labels, LIMITS[precision], on_step=on_step
+        )
     except NoBackend:
         if not unverified:
             raise
-        return Reduced(model, None)
-    drift = measure(wanted, _score_all(runner, frames, f"in {precision}", on_step), labels)
+        return Reduced(quantiser.rewrite(precision), None)
     report = DriftReport(
         precision,
-        drift,
-        sets.check.pictures,
-        runner.name,
+        chosen.drift,
+        check.pictures,
+        backend,
         calibration=sets.source,
         calibration_frames=len(sets.calibration),
+        left_out=chosen.left_out,
+        sensitivity=chosen.sensitivity,
     )
-    return Reduced(model, report)
+    return Reduced(chosen.model, report)
 
 
 def _score_all(runner: Runner, frames: Frames, words: str, on_step: Callable[[str], None]) -> Outputs:

@@ -21,7 +21,8 @@ QUICK_S = 0.005
 MARGIN = 0.9
 """Another engine must take at most this share of the time, or the choice would change from start to start."""
 AGREE = 1e-4
-"""Largest difference of any score that is called the same, unless twice the file's own tolerance is wider."""
+"""Largest difference of any score that is called the same, unless twice the file's own tolerance is wider, or, of a
+reduced precision, its largest drift from fp32."""
 
 ModelPath = str | os.PathLike[str]
 Candidates = Callable[[ModelPath, Manifest], Iterable[tuple[str, str]]]
@@ -65,7 +66,9 @@ def choose(
         MissingPart, ModelError: nothing here runs the file; what the reference said.
     """
     frames = trial_frames(manifest)
-    agree = max(AGREE, 2 * manifest.parity.tolerance)  # each side may be that far from torch
+    # Each side may be the tolerance away from torch; of a reduced precision, which engines round each in its own way,
+    # no engine may be further from another than the file is from fp32.
+    agree = max(AGREE, manifest.drift.max if manifest.drift.frames else 2 * manifest.parity.tolerance)
     best: Trial | None = None
     reference: Trial | None = None
     notes, failed, unbuilt, errors = [], [], [], []

@@ -192,6 +192,14 @@ def test_what_is_left_out_stays_float(graphs):
         quantiser.rewrite("int8", left_out=quantiser.groups)
 
 
+def test_a_residual_sum_takes_what_it_took_before(graphs):
+    quantiser = Quantiser(graphs("mini"), parity_frames(96))
+    before = {node.name: list(node.input) for node in quantiser.model.graph.node}
+    products = {node for layer in quantiser.layers for node in layer.nodes}
+    after = {node.name: list(node.input) for node in quantiser.rewrite("int8").graph.node if node.name in before}
+    assert {name for name, inputs in after.items() if inputs != before[name]} == products
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_same_frames_same_bytes_and_the_source_is_left_as_it_is(graphs, kind: str):
     model, frames = graphs("vit"), parity_frames(32)
