@@ -35,9 +35,9 @@ def with_outlier(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     faulty = onnx.ModelProto.FromString(model.SerializeToString())
     tensors = {tensor.name: tensor for tensor in faulty.graph.initializer}
-    for part, axis, factor in (("first.0.weight", 0, 4096), ("first.0.weight_bias", 0, 4096),
-                               ("second.0.weight", 1, 1 / 4096)):  # fmt: skip
-        name = f"tower.{FAULTY}.{part}"
+    first, second = (f"tower.{FAULTY}.{part}.0.weight" for part in ("first", "second"))
+    bias = next(node.input[2] for node in faulty.graph.node if first in node.input)
+    for name, axis, factor in ((first, 0, 4096), (bias, 0, 4096), (second, 1, 1 / 4096)):
         values = numpy_helper.to_array(tensors[name]).copy()
         np.moveaxis(values, axis, 0)[5] *= factor
         tensors[name].CopyFrom(numpy_helper.from_array(values, name))

@@ -33,9 +33,7 @@ def test_parser_and_builder_take_the_papers_encoder(paper, precision: str, build
     manifest = read_manifest(path)
     assert manifest.precision == precision
     weights = sum(p.numel() * 4 for p in paper.encoder.model.visual.parameters())
-    assert path.stat().st_size == pytest.approx(
-        SHARE[precision] * weights, rel=0.12
-    )
+    assert path.stat().st_size == pytest.approx(SHARE[precision] * weights, rel=0.12)
     engine = build_engine(path.read_bytes(), manifest.input.shape, tuple(manifest.outputs))
     assert engine is not None
     assert engine.nbytes == pytest.approx(SHARE[precision] * weights, rel=0.2)
