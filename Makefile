@@ -88,7 +88,7 @@ peers-env: env $(PEERS)/.current  ## the environment of anomalib, for `bench riv
 
 peers: peers-env  ## WinCLIP and metrics against anomalib's own, on the same weights, and the tests that need it
 	$(BIN)/python -m pytest -q -m peers tests/benchmarks
-	$(BIN)/python -m wordsight.benchmarks.peers --python $(PEERS)/bin/python
+	$(BIN)/python -m wordsight.benchmarks.winclip_peer --python $(PEERS)/bin/python
 
 packaged-demo: env  ## write anew what ships for `wordsight run --demo`
 	$(BIN)/python -m wordsight.benchmarks.packaged

@@ -1,8 +1,8 @@
 """The peer's side of `make peers`: anomalib's WinCLIP and metrics, in the environment that its pins ask for.
 
-Nothing of ours is imported here. `wordsight.benchmarks.peers` starts this file with the peer's Python and one folder,
-and speaks to it in lines of JSON: a request on stdin, a reply on stdout. Arrays go through npz files in that folder.
-No weights are fetched: what anomalib would download is replaced by the checkpoint in the folder.
+Nothing of ours is imported here. `wordsight.benchmarks.winclip_peer` starts this file with the peer's Python and one
+folder, and speaks to it in lines of JSON: a request on stdin, a reply on stdout. Arrays go through npz files in that
+folder. No weights are fetched: what anomalib would download is replaced by the checkpoint in the folder.
 """
 
 import json

@@ -12,7 +12,7 @@ from wordsight.export.drift import Limits
 from wordsight.export.fused import FusedDetector
 from wordsight.export.graph import build_graph
 from wordsight.export.parity import parity_frames
-from wordsight.export.quantise import Quantiser
+from wordsight.export.quantise import Quantiser, fold_weights
 from wordsight.export.runner import onnxruntime_runner
 from wordsight.export.sensitivity import MOST_LEFT_OUT, least_hurt
 
@@ -33,11 +33,11 @@ def with_outlier(model: onnx.ModelProto) -> onnx.ModelProto:
 
     A channel is multiplied by 4096 where it is given, and its weights divided by as much where it is taken.
     """
-    faulty = onnx.ModelProto.FromString(model.SerializeToString())
+    faulty = fold_weights(model)  # batch norms lie in the convolutions then, and with them the biases
     tensors = {tensor.name: tensor for tensor in faulty.graph.initializer}
     first, second = (f"tower.{FAULTY}.{part}.0.weight" for part in ("first", "second"))
-    bias = next(node.input[2] for node in faulty.graph.node if first in node.input)
-    for name, axis, factor in ((first, 0, 4096), (bias, 0, 4096), (second, 1, 1 / 4096)):
+    bias = next(list(node.input)[2:] for node in faulty.graph.node if first in node.input)  # none where it is all zeros
+    for name, axis, factor in ((first, 0, 4096), *((name, 0, 4096) for name in bias), (second, 1, 1 / 4096)):
         values = numpy_helper.to_array(tensors[name]).copy()
         np.moveaxis(values, axis, 0)[5] *= factor
         tensors[name].CopyFrom(numpy_helper.from_array(values, name))

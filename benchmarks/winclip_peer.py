@@ -46,11 +46,11 @@ MEANING = {
     "spread.winclip.map": "largest less smallest value of anomalib's maps: what a difference is to be held against",
     "difference.winclip.embeddings": "largest |unit window or patch embedding, ours - anomalib's|",
     "difference.metrics": "largest |AUROC, AUPR, F1-max, ours - anomalib's or torchmetrics'|, with ties; limit 1e-6",
-    "ratio.vs_anomalib_winclip": "anomalib's window pass over ours, in turns: the best of int8, bf16, fp32; target 3",
-    "ratio.vs_anomalib_winclip.int8": "the same with ours exported, products in int8, ONNX Runtime",
-    "ratio.vs_anomalib_winclip.bf16": "the same with ours in torch, bf16",
-    "ratio.vs_anomalib_winclip.fp32": "the same with ours exported, ONNX Runtime, fp32",
-    "ratio.vs_anomalib_winclip.torch_fp32": "the same with ours in torch, fp32: no other precision, no other engine",
+    "ratio.window_pass_vs_anomalib": "anomalib's window pass over ours, in turns: best of int8, bf16, fp32; target 3",
+    "ratio.window_pass_vs_anomalib.int8": "the same with ours exported, products in int8, ONNX Runtime",
+    "ratio.window_pass_vs_anomalib.bf16": "the same with ours in torch, bf16",
+    "ratio.window_pass_vs_anomalib.fp32": "the same with ours exported, ONNX Runtime, fp32",
+    "ratio.window_pass_vs_anomalib.torch_fp32": "the same with ours in torch, fp32: no other precision or engine",
 }
 
 
@@ -156,7 +156,7 @@ def window_ratios(seconds: Mapping[str, Sequence[float]]) -> list[Figure]:
     Args:
         seconds: of every round, by "anomalib" and by what ours ran in.
     """
-    name = "ratio.vs_anomalib_winclip"
+    name = "ratio.window_pass_vs_anomalib"
     ratios = {
         what: timing.ratio(f"{name}.{what}", seconds["anomalib"], values)
         for what, values in seconds.items()
@@ -246,7 +246,7 @@ def main(
     print_figures(f"{ENCODER}, random weights; {threads} threads; {time.monotonic() - start:.0f} s", figures, MEANING)
     typer.echo(f"the peer's side: {named}")
     if json is not None:
-        write_figures(json, "bench peers", figures)
+        write_figures(json, "peers winclip", figures)
     found = failures(figures)
     for line in found:
         typer.echo(f"peers: {line}", err=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from wordsight.benchmarks import metrics, peer_metrics, peers
+from wordsight.benchmarks import metrics, peer_metrics, winclip_peer
 from wordsight.benchmarks.peer_process import Peer
 from wordsight.runtime.errors import MissingPart, WordsightError
 from wordsight.runtime.figures import Figure
@@ -55,21 +55,21 @@ def test_a_peer_that_breaks_ties_by_order_is_noticed():
 
 
 def figures(**changes: float) -> list[Figure]:
-    values = {name: limit / 2 for name, limit in peers.LIMITS.items()}
+    values = {name: limit / 2 for name, limit in winclip_peer.LIMITS.items()}
     values["difference.winclip.map.22_templates"] = 1e-2
     return [Figure(name, value) for name, value in {**values, **changes}.items()]
 
 
 def test_limits_and_the_control():
-    assert peers.failures(figures()) == []
-    (over,) = peers.failures(figures(**{"difference.winclip.map": 2e-4}))
+    assert winclip_peer.failures(figures()) == []
+    (over,) = winclip_peer.failures(figures(**{"difference.winclip.map": 2e-4}))
     assert "difference.winclip.map is 0.0002, limit 0.0001" in over
-    (blind,) = peers.failures(figures(**{"difference.winclip.map.22_templates": 1e-6}))
+    (blind,) = winclip_peer.failures(figures(**{"difference.winclip.map.22_templates": 1e-6}))
     assert "sees nothing" in blind
 
 
 def test_a_file_that_is_timed_must_agree_too():
-    (over,) = peers.failures(figures(**{"difference.winclip.map.fp32": 2e-4}))
+    (over,) = winclip_peer.failures(figures(**{"difference.winclip.map.fp32": 2e-4}))
     assert "difference.winclip.map.fp32 is 0.0002" in over
 
 
@@ -79,20 +79,22 @@ def seconds_of_rounds(**changes: list[float]) -> dict[str, list[float]]:
 
 
 def test_a_ratio_for_each_precision_and_the_best_of_them():
-    figures = {figure.name: figure for figure in peers.window_ratios(seconds_of_rounds())}
+    figures = {figure.name: figure for figure in winclip_peer.window_ratios(seconds_of_rounds())}
     values = {name: figure.value for name, figure in figures.items() if name.startswith("ratio.")}
-    name = "ratio.vs_anomalib_winclip"
+    name = "ratio.window_pass_vs_anomalib"
     # round by round: int8 6, 3, 3; bf16 3, 4.5, 3; fp32 2, 3, 2; torch in fp32 1, 1.5, 1
     assert values == {name: 3, f"{name}.int8": 3, f"{name}.bf16": 3, f"{name}.fp32": 2, f"{name}.torch_fp32": 1}
     assert (figures[f"{name}.bf16"].low, figures[f"{name}.bf16"].high) == (3, 4.5)
     assert figures["seconds.window_pass.anomalib"].value == 6
-    assert set(values) <= set(peers.MEANING)
+    assert set(values) <= set(winclip_peer.MEANING)
 
 
 @pytest.mark.parametrize(("fast", "expected"), [("int8", 12), ("bf16", 12), ("fp32", 12), ("torch_fp32", 3)])
 def test_the_best_is_whichever_is_best_and_never_the_control(fast: str, expected: float):
-    figures = {figure.name: figure for figure in peers.window_ratios(seconds_of_rounds(**{fast: [0.5, 0.5, 0.5]}))}
-    best = figures["ratio.vs_anomalib_winclip"]
+    figures = {
+        figure.name: figure for figure in winclip_peer.window_ratios(seconds_of_rounds(**{fast: [0.5, 0.5, 0.5]}))
+    }
+    best = figures["ratio.window_pass_vs_anomalib"]
     assert best.value == expected
     assert (best.low, best.high) == ((12, 18) if expected == 12 else (3, 6))
 
@@ -114,11 +116,11 @@ def test_a_peer_that_dies_is_an_error_with_its_last_word(tmp_path: Path):
 
 
 def test_the_peers_side_imports_nothing_of_ours():
-    source = Path(peers.__file__).with_name("peers_anomalib.py").read_text(encoding="utf-8")
+    source = Path(winclip_peer.__file__).with_name("peers_anomalib.py").read_text(encoding="utf-8")
     assert "import wordsight" not in source
     assert "from wordsight" not in source
 
 
 def test_shapes_that_differ_are_an_error_and_not_broadcast():
     with pytest.raises(WordsightError, match="shape"):
-        peers._largest(np.zeros((2, 1)), np.zeros((2, 3)))
+        winclip_peer._largest(np.zeros((2, 1)), np.zeros((2, 3)))
