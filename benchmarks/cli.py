@@ -16,6 +16,7 @@ from wordsight.benchmarks.results_cli import results
 from wordsight.benchmarks.rivals.cli import rivals
 from wordsight.benchmarks.select_cli import select
 from wordsight.benchmarks.speed.cli import latency, throughput
+from wordsight.benchmarks.speed.peers_cli import peers
 
 if TYPE_CHECKING:
     from wordsight.runtime.figures import Figure
@@ -34,6 +35,7 @@ app.command()(heatmap)
 app.command()(rivals)
 app.command()(select)
 app.command()(ablation)
+app.command()(peers)
 app.command()(latency)
 app.command()(throughput)
 

@@ -11,13 +11,17 @@ from wordsight.runtime.errors import SettingError
 from wordsight.runtime.figures import Figure
 
 
-def interleaved(calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
+def interleaved(
+    calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1, settle_s: float = 0.0
+) -> dict[str, list[float]]:
     """Seconds of every call in every round, `rounds` each; every round begins with another call.
 
     Args:
         calls: What is timed, by name.
         rounds: How often each is timed, at least 1.
         warm_up: Rounds before the clock counts.
+        settle_s: Seconds of rest before each call: threads of the engine before it go on spinning for a while, and
+            would take the cores from the one that is timed.
 
     Raises:
         SettingError: No round.
@@ -30,6 +34,8 @@ def interleaved(calls: Mapping[str, Callable[[], object]], rounds: int, warm_up:
         for turn in range(-warm_up, rounds):
             first = turn % len(names)
             for name in names[first:] + names[:first]:
+                if settle_s:
+                    time.sleep(settle_s)
                 start = time.perf_counter()
                 calls[name]()
                 if turn >= 0:

@@ -133,9 +133,7 @@ def export(
     seeds_output: Annotated[
         bool, typer.Option("--seeds-output", help="Add the output s_fnn_seeds, one column a folded head.")
     ] = False,
-    opset: Annotated[
-        int | None, typer.Option(help="ONNX opset, 18 to 20.", show_default="18; 20 for int8 and fp8")
-    ] = None,
+    opset: Annotated[int | None, typer.Option(help="ONNX opset, 18 to 20.", show_default="20")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda, for the torch side.")] = "auto",
     unverified: Annotated[
         bool,

@@ -1,0 +1,78 @@
+"""The command `wordsight bench peers`."""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from wordsight.runtime.figures import Figure
+
+_PYTHON = Path(".venv-peers/bin/python")
+
+
+def peers(
+    only: Annotated[
+        list[str] | None, typer.Option(help="speed, limit, quality, text or anomalib; give it several times. [all]")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of the clock; all run in turns.")] = 15,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of every engine; all usable cores without it.")] = None,
+    pictures: Annotated[int, typer.Option(min=20, help="Generated pictures that mini's drift is told on.")] = 1000,
+    python: Annotated[
+        Path,
+        typer.Option(metavar="PYTHON", help="Of anomalib's environment, made if absent (make peers-env)."),
+    ] = _PYTHON,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures as JSON as well.")] = None,
+) -> None:
+    """An exported file in fp32, bf16 and int8 beside torch, torch.compile, plain ONNX Runtime and anomalib's WinCLIP.
+
+    Example: wordsight bench peers --json peers.json
+
+    ViT-B-16-plus-240 with random weights, batch 1, the best engine of each precision; 15 minutes on two cores.
+    """
+    from rich.console import Console
+
+    from wordsight.benchmarks.speed import peers as bench
+    from wordsight.runtime.errors import SettingError
+    from wordsight.runtime.figures import usable_cores, write_figures
+    from wordsight.runtime.files import check_output_file
+
+    parts = tuple(only or bench.PARTS)
+    unknown = set(parts) - set(bench.PARTS)
+    if unknown:
+        raise SettingError(f"--only takes {', '.join(bench.PARTS)}, got {sorted(unknown)[0]!r}")
+    if json is not None:
+        check_output_file(json)
+    errors = Console(stderr=True)
+    if "anomalib" in parts and python == _PYTHON and not python.is_file() and Path("Makefile").is_file():
+        errors.print("making anomalib's environment: make peers-env")
+        subprocess.run(["make", "--no-print-directory", "peers-env"], check=False)  # where it fails, the figure says so
+    cores = threads or usable_cores()
+    figures = bench.measure(python, cores, rounds, parts, pictures, errors.print)
+    _print(f"{bench.ENCODER}, random weights, batch 1, {cores} threads", figures)
+    if json is not None:
+        write_figures(json, "bench peers", figures)
+
+
+def _print(title: str, figures: "Sequence[Figure]") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from wordsight.benchmarks.speed.peers import TARGETS
+    from wordsight.benchmarks.tables import number, span
+
+    table = Table(title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in ("figure", "value", "low ... high", "n", "target"):
+        table.add_column(column, justify="left" if column in ("figure", "target") else "right")
+    for figure in figures:
+        said = escape(figure.reason or "")
+        if figure.name in TARGETS and figure.value is not None:
+            target, way = TARGETS[figure.name]
+            value = abs(figure.value)
+            met = value >= target if way == "at least" else value <= target
+            said = f"{'met' if met else '[red]missed[/]'}: {way} {target:g}"
+        table.add_row(figure.name, number(figure.value, figure.unit), span(figure), str(figure.n or ""), said)
+    Console().print(table)

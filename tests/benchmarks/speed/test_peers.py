@@ -1,0 +1,100 @@
+"""Ratios, limits and drifts of `bench peers`, from seconds and scores that are given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wordsight.benchmarks.cli import app
+from wordsight.benchmarks.speed import contestants, peers, quality
+from wordsight.runtime.figures import Figure
+
+SECONDS = {
+    "torch": [12.0, 12.0, 18.0],
+    "compile": [6.0, 6.0, 6.0],
+    "fp32.ort-cpu": [6.0, 6.0, 6.0],
+    "fp32.openvino": [4.0, 4.0, 4.0],
+    "int8.openvino": [3.0, 2.0, 2.0],
+}
+
+
+def test_a_precision_is_its_best_engine_and_each_has_its_own_figure():
+    found = {figure.name: figure for figure in peers.ratios(SECONDS)}
+    assert found["ratio.fp32_vs_torch"].value == 3
+    assert (found["ratio.fp32_vs_torch"].low, found["ratio.fp32_vs_torch"].high) == (3, 4.5)
+    assert found["ratio.fp32_vs_torch.ort-cpu"].value == 2
+    assert found["ratio.int8_vs_torch"].value == 6  # rounds: 4, 6, 9
+    assert found["ratio.compile_vs_torch"].value == 2
+    assert found["ratio.bf16_vs_torch"].value is None
+    assert "bf16" in (found["ratio.bf16_vs_torch"].reason or "")
+    assert found["seconds.torch"].value == 12
+
+
+def test_decisions_are_counted_at_the_middle_of_the_exact_scores():
+    exact = np.array([0.1, 0.2, 0.6, 0.9], np.float32)
+    assert quality.changes(exact, exact) == 0
+    assert quality.changes(exact, np.array([0.1, 0.5, 0.3, 0.9], np.float32)) == 2  # the threshold is 0.4
+    assert quality.changes(exact, exact[::-1]) == 4
+
+
+def test_the_worst_of_all_is_the_figure():
+    given = [
+        Figure("drift.int8.mean.mini.openvino", 0.002),
+        Figure("drift.int8.mean.vit.ort-cpu", 0.004),
+        Figure("rank_correlation.int8.mini.openvino", 0.99),
+        Figure("rank_correlation.int8.vit.openvino", 0.98),
+        Figure("auroc_change.int8.mini.openvino", -0.2),
+        Figure("auroc_change.int8.mini.ort-cpu", 0.1),
+    ]
+    worst = {
+        name: peers._worst(name, given)[0].value
+        for name in ("drift.int8.mean", "rank_correlation.int8", "auroc_change.int8")
+    }
+    assert worst == {"drift.int8.mean": 0.004, "rank_correlation.int8": 0.98, "auroc_change.int8": -0.2}
+    assert peers._worst("cosine.bf16.min", given) == []
+
+
+def test_the_plain_way_scores_as_the_exported_file_does(tmp_path):
+    """torch as one would write it, and its unfused export: same weights, same scores, to rounding."""
+    import torch
+
+    from wordsight.benchmarks.speed import subjects
+    from wordsight.runtime import Model
+    from wordsight.train.checkpoint import load_heads
+    from wordsight.train.embed import embed_texts
+    from wordsight.train.encoders import load_encoder
+    from wordsight.train.mini import held_out
+
+    (path,) = subjects.made("mini", ["fp32"], tmp_path, lambda _: None)
+    encoder, saved = load_encoder("mini"), load_heads(tmp_path / "speed.safetensors")
+    frames = np.stack([picture.image for picture in held_out(4)])
+    guiding = torch.from_numpy(embed_texts(encoder, saved.settings.pair.guiding(), progress=False))
+    plain = contestants.Torch(encoder, saved.heads[0], guiding, frames)
+    with Model(path, backend="ort-cpu") as model:
+        wanted = model.score(frames).score
+    with torch.inference_mode():
+        np.testing.assert_allclose(plain.score(plain.pictures), wanted, atol=1e-5)
+    np.testing.assert_allclose(plain.eager()(), wanted[:1], atol=1e-5)
+    np.testing.assert_allclose(plain.unfused(1)(), wanted[:1], atol=1e-5)
+
+
+def test_without_its_environment_anomalibs_figure_says_how_to_make_it(tmp_path):
+    plain = type("Plain", (), {"pictures": __import__("torch").zeros(1, 3, 4, 4)})()
+    (tmp_path / f"{peers.ENCODER}-random.safetensors").write_bytes(b"weights")
+    (figure,) = peers._beside_anomalib(tmp_path / "python", tmp_path, 1, plain, {}, np.zeros((1, 4, 4, 3), np.uint8))
+    assert figure.value is None
+    assert "make peers-env" in (figure.reason or "")
+    assert (tmp_path / f"{peers.ENCODER}-random.safetensors").exists()
+
+
+def test_an_unknown_part_is_refused():
+    from typer.testing import CliRunner
+
+    result = CliRunner().invoke(app, ["peers", "--only", "colour"])
+    assert result.exit_code != 0
+    assert "--only takes speed" in str(result.exception)
+
+
+@pytest.mark.parametrize("name", peers.TARGETS)
+def test_targets_have_a_direction(name: str):
+    assert peers.TARGETS[name][1] in ("at least", "at most")
