@@ -127,7 +127,7 @@ class Quantiser:
             "OpTypesToExcludeOutputQuantization": ["Conv", "Gemm", "MatMul"],
         }
         if kind == "fp8":
-            options["TensorQuantOverrides"] = self._scales_of_fp8(chosen)
+            options["TensorQuantOverrides"] = self._scales_of_fp8()  # of all: it asks for each that has a range
         model = copy.deepcopy(self.model)
         if kind == "fp8":
             _write_relu_as_max(model, {name for layer in chosen for name in layer.taken})
@@ -151,7 +151,7 @@ class Quantiser:
         _clean(rewritten, self.model)
         return rewritten
 
-    def _scales_of_fp8(self, layers: list[Layer]) -> dict[str, list[dict[str, Any]]]:
+    def _scales_of_fp8(self) -> dict[str, list[dict[str, Any]]]:
         """By tensor, the scale that puts its largest value at `FP8_MAX`.
 
         The quantiser's own scale makes standard deviations equal, and cuts off what lies beyond 4 of them.
@@ -160,8 +160,10 @@ class Quantiser:
         from onnx import numpy_helper
 
         weights = {tensor.name: tensor for tensor in self.model.graph.initializer}
-        most = {name: np.abs(numpy_helper.to_array(weights[name])).max() for layer in layers for name in layer.weights}
-        for name in {name for layer in layers for name in layer.taken}:
+        most = {
+            name: np.abs(numpy_helper.to_array(weights[name])).max() for layer in self.layers for name in layer.weights
+        }
+        for name in {name for layer in self.layers for name in layer.taken}:
             most[name] = np.abs(self._ranges[name].range_value).max()
         zero = np.zeros((), float8_e4m3fn)
         return {

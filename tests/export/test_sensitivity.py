@@ -87,3 +87,15 @@ def test_limits_out_of_reach_give_the_closest_graph_and_its_drift(model):
     whole = np.abs(scores(quantiser.rewrite("int8"))["score"] - exact["score"]).mean()
     assert chosen.drift.mean <= whole
     assert np.abs(scores(chosen.model)["score"] - exact["score"]).mean() == pytest.approx(chosen.drift.mean, rel=1e-5)
+
+
+def test_fp8_leaves_layers_out_too(model):
+    quantiser = Quantiser(model, CALIBRATION)
+    groups = quantiser.groups
+    found = quantiser.rewrite("fp8", left_out=groups[1:])
+    whole = quantiser.rewrite("fp8")
+    count = [sum(node.op_type == "QuantizeLinear" for node in graph.graph.node) for graph in (found, whole)]
+    assert 0 < count[0] < count[1]
+    exact = scores(model)["score"]
+    few, all_ = (np.abs(scores(graph)["score"] - exact).mean() for graph in (found, whole))
+    assert 0 < few < all_
