@@ -5,7 +5,7 @@ The second factor is a constant of the graph, as weights are, so that an engine 
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,14 +55,12 @@ def _ort(precision: str, nodes: str, size: int, threads: int) -> Product:
 
 def _openvino(precision: str, nodes: str, size: int, threads: int) -> Product:
     """OpenVINO on the processor; "bf16" computes an fp32 graph so, and is refused where the processor has none."""
-    from wordsight.runtime.backends.openvino import installed
+    from wordsight.runtime.backends.openvino import core_for, settings_for
 
-    core = installed().Core()
-    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise ValueError("this processor has no bf16")
-    hint = "bf16" if precision == "bf16" else "f32"
-    settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    request = core.compile_model(core.read_model(product_graph(nodes, size)), "CPU", settings).create_infer_request()
+    hint: Literal["f32", "bf16"] = "bf16" if precision == "bf16" else "f32"
+    core = core_for(hint)
+    compiled = core.compile_model(core.read_model(product_graph(nodes, size)), "CPU", settings_for(hint, threads))
+    request = compiled.create_infer_request()
     left = operands(size, precision)[0]
     return lambda: request.infer({"x": left}, share_inputs=True)[0]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordsight.export.plain import Frames
-from wordsight.runtime.errors import PictureError, SettingError
+from wordsight.runtime.errors import SettingError
 from wordsight.runtime.manifest import InputSpec
 from wordsight.runtime.preprocess import fit_frame
 
@@ -116,10 +116,7 @@ def _drawn(count: int, spec: InputSpec) -> Iterator[Item]:
 
 
 def _given(folder: Path, spec: InputSpec) -> Iterator[Item]:
-    from wordsight.runtime.sources import open_source
-    from wordsight.runtime.sources.frame import Failure
+    from wordsight.runtime.sources import readable_frames
 
-    for item in open_source(folder):
-        if isinstance(item, Failure):
-            raise PictureError(f"{item.source}: {item.reason}")
+    for item in readable_frames(folder):
         yield fit_frame(item.image, spec.size, spec.fit, spec.camera), Path(item.source).parent.name.lower() not in GOOD

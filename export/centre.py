@@ -7,20 +7,20 @@ their mean; pictures are brought to it in the same way. Their mean comes from pi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from wordsight.export.plain import encode_images
-from wordsight.runtime.errors import PictureError, SettingError
+from wordsight.runtime.errors import SettingError
 from wordsight.runtime.manifest import CentreSpec
 from wordsight.runtime.preprocess import fit_frame
+from wordsight.runtime.sources import readable_frames
 
 if TYPE_CHECKING:
     from wordsight.runtime.fits import Fit
@@ -51,7 +51,7 @@ def image_centre(
             raise SettingError("--centre-frames goes with a head that was trained with --centre: leave it out")
         return None, CentreSpec()
     if folder is not None:
-        how, pictures = "the user's pictures", _of_folder(folder)
+        how, pictures = "the user's pictures", (frame.image for frame in readable_frames(folder))
     elif encoder.name == "mini":
         from wordsight.train.mini import training_nouns
 
@@ -69,13 +69,3 @@ def image_centre(
     if total is None:
         raise SettingError(f"--centre-frames {folder} has no picture in it")
     return (total / count).float(), CentreSpec(pictures=how, count=count)
-
-
-def _of_folder(folder: Path) -> Iterator[NDArray[np.uint8]]:
-    from wordsight.runtime.sources import open_source
-    from wordsight.runtime.sources.frame import Failure
-
-    for item in open_source(folder):
-        if isinstance(item, Failure):
-            raise PictureError(f"{item.source}: {item.reason}")
-        yield item.image

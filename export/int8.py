@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from wordsight.export.quantise import fold_weights, quiet
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -30,25 +31,17 @@ def quantise_products(model: ModelProto) -> ModelProto:
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    logger = logging.getLogger()  # the quantiser logs through the root: advice to do what is done here already
-    level = logger.level
-    with tempfile.TemporaryDirectory(prefix="wordsight-int8-") as folder:
-        whole, folded, written = (str(Path(folder) / f"{name}.onnx") for name in ("whole", "folded", "int8"))
-        onnx.save(model, whole)
-        logger.setLevel(logging.ERROR)
-        try:
-            # The exporter transposes weights in the graph; folded first, or the quantiser takes them for activations.
-            quant_pre_process(whole, folded, skip_symbolic_shape=True)
-            quantize_dynamic(
-                folded,
-                written,
-                op_types_to_quantize=["MatMul"],
-                per_channel=True,
-                weight_type=QuantType.QInt8,
-                extra_options={"MatMulConstBOnly": True},
-            )
-        finally:
-            logger.setLevel(level)
+    # The exporter transposes weights in the graph; folded first, or the quantiser takes them for activations.
+    folded = fold_weights(model)
+    with tempfile.TemporaryDirectory(prefix="wordsight-int8-") as folder, quiet():
+        written = Path(folder) / "int8.onnx"
+        quantize_dynamic(
+            folded,
+            written,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            extra_options={"MatMulConstBOnly": True},
+        )
         return onnx.load(written)

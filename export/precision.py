@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -19,13 +19,16 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["HALF", "PRECISIONS", "QUANTISED", "HalfTower"]
+__all__ = ["FP8_OPSET", "HALF", "PRECISIONS", "QUANTISED", "HalfTower", "Kind"]
 
 HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 """Precisions of two bytes, which are typed in the module."""
-QUANTISED = ("int8", "fp8")
+Kind = Literal["int8", "fp8"]
+QUANTISED: tuple[Kind, ...] = get_args(Kind)
 """Precisions of one byte, which are marked in the graph by pairs of QuantizeLinear and DequantizeLinear."""
 PRECISIONS = ("fp32", *HALF, *QUANTISED)
+FP8_OPSET = 19
+"""The first opset whose QuantizeLinear and DequantizeLinear know float8."""
 
 _NORMS = (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm2d)
 _BACK = {F.layer_norm, F.group_norm, F.batch_norm, torch.layer_norm, torch.group_norm, torch.batch_norm}

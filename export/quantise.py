@@ -11,14 +11,16 @@ import logging
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wordsight.export.errors import ExportError
 from wordsight.export.fused import INPUT_NAME
 from wordsight.export.layers import Layer, encoder_layers
+from wordsight.export.precision import FP8_OPSET, QUANTISED, Kind
 from wordsight.runtime.errors import SettingError
 
 if TYPE_CHECKING:
@@ -27,16 +29,10 @@ if TYPE_CHECKING:
 
     from wordsight.export.plain import Frames
 
-__all__ = ["FP8_MAX", "KINDS", "Kind", "Quantiser", "fold_weights", "quantise"]
-
-Kind = Literal["int8", "fp8"]
-KINDS: tuple[Kind, ...] = ("int8", "fp8")
+__all__ = ["FP8_MAX", "Quantiser", "fold_weights", "quantise", "quiet"]
 
 FP8_MAX = 448.0
 """The largest number of float8 e4m3fn (Micikevicius et al., arXiv 2209.05433, table 1)."""
-
-FP8_OPSET = 19
-"""The first opset whose QuantizeLinear and DequantizeLinear know float8."""
 
 
 def quantise(
@@ -108,8 +104,8 @@ class Quantiser:
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-        if kind not in KINDS:
-            raise SettingError(f"expected {' or '.join(KINDS)}, got {kind!r}")
+        if kind not in QUANTISED:
+            raise SettingError(f"expected {' or '.join(QUANTISED)}, got {kind!r}")
         if kind == "fp8" and self.opset < FP8_OPSET:
             raise SettingError(f"fp8 needs opset {FP8_OPSET} or later, got {self.opset}: --opset 20")
         unknown = [name for name in left_out if not any(layer.is_in(name) for layer in self.layers)]
@@ -127,11 +123,11 @@ class Quantiser:
             "OpTypesToExcludeOutputQuantization": ["Conv", "Gemm", "MatMul"],
         }
         if kind == "fp8":
-            options["TensorQuantOverrides"] = self._scales_of_fp8()  # of all: it asks for each that has a range
+            options["TensorQuantOverrides"] = copy.deepcopy(self._scales_of_fp8)  # it asks for all
         model = copy.deepcopy(self.model)
         if kind == "fp8":
             _write_relu_as_max(model, {name for layer in chosen for name in layer.taken})
-        with _quiet():
+        with quiet():
             quantiser = QDQQuantizer(
                 model,
                 per_channel=kind == "int8",  # fp8 has an exponent of its own, and gains next to nothing
@@ -151,6 +147,7 @@ class Quantiser:
         _clean(rewritten, self.model)
         return rewritten
 
+    @cached_property
     def _scales_of_fp8(self) -> dict[str, list[dict[str, Any]]]:
         """By tensor, the scale that puts its largest value at `FP8_MAX`.
 
@@ -184,7 +181,7 @@ def fold_weights(model: ModelProto) -> ModelProto:
     with tempfile.TemporaryDirectory(prefix="wordsight-quantise-") as folder:
         whole, folded = (str(Path(folder) / f"{name}.onnx") for name in ("whole", "folded"))
         onnx.save(model, whole)
-        with _quiet():
+        with quiet():
             quant_pre_process(whole, folded, skip_symbolic_shape=True)
         result = onnx.load(folded)
     constants = {tensor.name for tensor in result.graph.initializer}
@@ -208,7 +205,7 @@ def _measure_ranges(model: ModelProto, frames: Frames, tensors: list[str]) -> Te
             frame = next(self.frames, None)
             return None if frame is None else {INPUT_NAME: frame[None]}
 
-    with tempfile.TemporaryDirectory(prefix="wordsight-calibrate-") as folder, _quiet():
+    with tempfile.TemporaryDirectory(prefix="wordsight-calibrate-") as folder, quiet():
         path = Path(folder) / "model.onnx"
         onnx.save(model, path)
         calibrator = MinMaxCalibrater(path, augmented_model_path=str(Path(folder) / "augmented.onnx"), symmetric=True)
@@ -264,7 +261,7 @@ def _clean(model: ModelProto, before: ModelProto) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the quantiser's advice, which goes through the root logger, to itself: what it asks for is done here."""
     logger = logging.getLogger()
     level = logger.level

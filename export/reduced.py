@@ -5,26 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from wordsight.export.calibration import FrameSets, collect
 from wordsight.export.drift import LIMITS, Drift, measure
 from wordsight.export.errors import DriftError, NoBackend
-from wordsight.export.plain import Frames, Outputs
-from wordsight.export.precision import QUANTISED
-from wordsight.export.runner import Runner, onnxruntime_runner, runner_for
+from wordsight.export.plain import Outputs
+from wordsight.export.precision import QUANTISED, Kind
+from wordsight.export.runner import onnxruntime_runner, runner_for
 from wordsight.runtime.manifest import DriftSpec, InputSpec
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from wordsight.export.quantise import Kind
-
 __all__ = ["DriftReport", "Reduced", "reduce"]
 
-_BATCH = 8
 _AIM = 0.6
 """Share of the allowed mean difference that int8 and fp8 are brought to."""
 
@@ -52,9 +47,6 @@ class DriftReport:
     calibration_frames: int = 0
     left_out: tuple[str, ...] = ()
     sensitivity: dict[str, float] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return not self.beyond
 
     @property
     def beyond(self) -> list[str]:
@@ -118,11 +110,11 @@ def reduce(
     on_step("collecting frames")
     sets = collect(folder, spec)
     runner = onnxruntime_runner(exact.SerializeToString())
-    wanted = _score_all(runner, sets.check.frames, "in fp32", on_step)
+    wanted = runner.score(sets.check.frames, "in fp32", on_step)
     backend = runner.name
     del runner
     if precision in QUANTISED:
-        return _quantised(exact, cast("Kind", precision), sets, wanted, backend, unverified, on_step)
+        return _quantised(exact, precision, sets, wanted, backend, unverified, on_step)
     on_step(f"writing the graph in {precision}")
     model = halved()
     try:
@@ -131,7 +123,7 @@ def reduce(
         if not unverified:
             raise
         return Reduced(model, None)
-    drift = measure(wanted, _score_all(runner, sets.check.frames, f"in {precision}", on_step), sets.check.labels)
+    drift = measure(wanted, runner.score(sets.check.frames, f"in {precision}", on_step), sets.check.labels)
     return Reduced(model, DriftReport(precision, drift, sets.check.pictures, runner.name))
 
 
@@ -168,14 +160,3 @@ def _quantised(
         sensitivity=chosen.sensitivity,
     )
     return Reduced(chosen.model, report)
-
-
-def _score_all(runner: Runner, frames: Frames, words: str, on_step: Callable[[str], None]) -> Outputs:
-    """`score` and `embedding` of all frames, in batches."""
-    scores, embeddings = [], []
-    for first in range(0, len(frames), _BATCH):
-        on_step(f"scoring {words}, frame {first + 1} of {len(frames)}")
-        out = runner.run(frames[first : first + _BATCH])
-        scores.append(out["score"].copy())
-        embeddings.append(out["embedding"].copy())
-    return {"score": np.concatenate(scores), "embedding": np.concatenate(embeddings)}

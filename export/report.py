@@ -98,14 +98,9 @@ def write_json(
     Of fp32, `drift.fp32.*` are those from torch. Of a reduced precision `drift.*` are those from fp32, and
     `parity.*` those from torch. `size` in bytes and the share seen are None where no file was written.
     """
-    import math
-
     from wordsight.runtime.figures import Figure, write_figures
 
-    def figure(name: str, value: float | None, reason: str, unit: str = "", n: int | None = None) -> Figure:
-        known = value is not None and math.isfinite(value)
-        return Figure(name, value if known else None, unit, n=n, reason=None if known else reason)
-
+    figure = Figure.or_reason
     absent = "no backend at hand can run the graph" if not report.frames else "the difference is not a number"
     kind = "drift" if precision == "fp32" else "parity"
     figures = [figure(f"{kind}.{precision}.tolerance", report.tolerance, "", n=report.frames)]

@@ -6,12 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from wordsight.export.errors import NoBackend
 from wordsight.export.fused import INPUT_NAME
 from wordsight.export.plain import Frames, Outputs
 from wordsight.runtime.errors import MissingPart
 
 __all__ = ["Runner", "onnxruntime_runner", "openvino_runner", "runner_for"]
+
+
+_BATCH = 8  # frames at once: bounds the memory
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,20 @@ class Runner:
 
     name: str
     run: Callable[[Frames], Outputs]
+
+    def score(self, frames: Frames, words: str, on_step: Callable[[str], None]) -> Outputs:
+        """`score` (N,) and `embedding` (N, D) of N frames, in batches.
+
+        Args:
+            frames: (N, H, W, 3) uint8 BGR.
+            words: what is scored, for people: "in int8".
+            on_step: called with a line for people before each batch.
+        """
+        parts: list[Outputs] = []
+        for first in range(0, len(frames), _BATCH):
+            on_step(f"scoring {words}, frame {first + 1} of {len(frames)}")
+            parts.append(self.run(frames[first : first + _BATCH]))
+        return {name: np.concatenate([part[name] for part in parts]) for name in ("score", "embedding")}
 
 
 def runner_for(model: bytes) -> Runner:
@@ -77,12 +96,12 @@ def openvino_runner(model: bytes) -> Runner:
         MissingPart: it is not installed.
         NoBackend: it refuses the graph.
     """
-    from wordsight.runtime.backends.openvino import installed
+    from wordsight.runtime.backends.openvino import core_for, installed, settings_for
 
     ov = installed()
-    core = ov.Core()
+    core = core_for("f32", ov)
     try:
-        compiled: Any = core.compile_model(core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        compiled: Any = core.compile_model(core.read_model(model), "CPU", settings_for("f32"))
     except Exception as error:  # OpenVINO raises plain RuntimeErrors
         raise NoBackend(f"OpenVINO cannot run this graph: {_first_line(error)}") from error
     request = compiled.create_infer_request()

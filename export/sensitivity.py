@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from wordsight.export.plain import Frames, Outputs
-    from wordsight.export.quantise import Kind, Quantiser
+    from wordsight.export.precision import Kind
+    from wordsight.export.quantise import Quantiser
 
 __all__ = ["MOST_LEFT_OUT", "Chosen", "least_hurt"]
 
@@ -29,7 +30,6 @@ MOST_LEFT_OUT = 0.5
 """Share of the blocks that may be left out: beyond, a file would be of this precision by its name alone."""
 
 _RANKING_FRAMES = 64
-_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,4 @@ def _drift(
     on_step: Callable[[str], None],
 ) -> Drift:
     runner = onnxruntime_runner(model.SerializeToString())
-    parts: dict[str, list[NDArray[np.float32]]] = {"score": [], "embedding": []}
-    for first in range(0, len(frames), _BATCH):
-        on_step(f"scoring {words}, frame {first + 1} of {len(frames)}")
-        outputs = runner.run(frames[first : first + _BATCH])
-        for name, collected in parts.items():
-            collected.append(outputs[name])
-    return measure(exact, {name: np.concatenate(collected) for name, collected in parts.items()}, labels)
+    return measure(exact, runner.score(frames, words, on_step), labels)

@@ -6,13 +6,10 @@ import math
 from typing import get_args
 
 from wordsight.export.graph import OPSETS
-from wordsight.export.precision import PRECISIONS
+from wordsight.export.precision import FP8_OPSET, PRECISIONS
 from wordsight.runtime.errors import SettingError
 from wordsight.runtime.fits import Fit
 from wordsight.runtime.manifest_input import MAX_ASPECT
-
-FP8_OPSET = 19
-"""The first opset whose QuantizeLinear and DequantizeLinear know float8."""
 
 
 def check_settings(

@@ -59,12 +59,13 @@ def verify(
 
     from wordsight.export.verify import check_head
     from wordsight.export.verify_report import figures, tell
+    from wordsight.runtime.backends import ENGINES
     from wordsight.runtime.errors import MissingPart, OutputError, SettingError
     from wordsight.runtime.figures import write_figures
     from wordsight.runtime.files import check_output_file
     from wordsight.runtime.loop import check_threshold
     from wordsight.runtime.manifest import read_manifest
-    from wordsight.runtime.verify import ENGINES, check_same_model
+    from wordsight.runtime.verify import check_same_model
     from wordsight.runtime.verify import verify as compare
 
     # All that can be refused is refused before any work, cheapest first.

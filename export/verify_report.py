@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -107,28 +106,21 @@ def figures(found: Verification, manifest: Manifest) -> list[Figure]:
     result = [
         Figure("verify.agree", 0.0 if failed else 1.0, n=len(found.of_state("agrees", "differs"))),
         Figure("verify.frames", float(found.frames)),
-        _figure("verify.threshold", found.threshold, found.threshold_reason),
+        Figure.or_reason("verify.threshold", found.threshold, found.threshold_reason),
     ]
     for run in found.runs:
         at = f"verify.{labels[run.path]}.{run.backend}"
         judged = {"agrees": 1.0, "differs": 0.0}.get(run.state)
         why = run.reason or "the reference: all others are held against it"
-        result.append(_figure(f"{at}.agree", judged, why, found.frames))
+        result.append(Figure.or_reason(f"{at}.agree", judged, why, n=found.frames))
         if not run.max:
             continue
-        result.append(_figure(f"{at}.tolerance", run.tolerance, why))
-        result.append(_figure(f"{at}.decision_changes", run.changes, found.threshold_reason, found.frames))
+        result.append(Figure.or_reason(f"{at}.tolerance", run.tolerance, why))
+        result.append(Figure.or_reason(f"{at}.decision_changes", run.changes, found.threshold_reason, n=found.frames))
         for name in manifest.outputs:
-            result.append(_figure(f"{at}.max.{name}", run.max[name], "not a number", found.frames))
-            result.append(_figure(f"{at}.mean.{name}", run.mean[name], "not a number", found.frames))
+            result.append(Figure.or_reason(f"{at}.max.{name}", run.max[name], "not a number", n=found.frames))
+            result.append(Figure.or_reason(f"{at}.mean.{name}", run.mean[name], "not a number", n=found.frames))
     return result
-
-
-def _figure(name: str, value: float | None, reason: str, frames: int | None = None) -> Figure:
-    from wordsight.runtime.figures import Figure
-
-    known = value is not None and math.isfinite(value)
-    return Figure(name, value if known else None, n=frames, reason=None if known else reason)
 
 
 def _labels(runs: list[Run]) -> dict[Path, str]:

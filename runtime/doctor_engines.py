@@ -36,7 +36,7 @@ def engine_findings() -> list[Finding]:
 
 
 def _try_all(model: Path) -> list[Finding]:
-    from wordsight.runtime.backends import BACKENDS, open_backend
+    from wordsight.runtime.backends import ENGINES, open_backend
     from wordsight.runtime.backends.auto import run_trial, trial_frames
     from wordsight.runtime.errors import WordsightError
     from wordsight.runtime.manifest import read_manifest
@@ -44,9 +44,7 @@ def _try_all(model: Path) -> list[Finding]:
     manifest = read_manifest(model)
     findings: list[Finding] = []
     reference: Trial | None = None
-    for name in BACKENDS:
-        if name in ("auto", "ort"):
-            continue
+    for name in ENGINES:
         try:
             with open_backend(name, model, manifest, batch=8) as backend:
                 trial = run_trial(name, backend, trial_frames(manifest))

@@ -63,6 +63,12 @@ class Figure:
         if (self.value is None) != (self.reason is not None):
             raise ValueError(f"{self.name}: a reason goes with value None, and only with it (value {self.value})")
 
+    @classmethod
+    def or_reason(cls, name: str, value: float | None, reason: str, unit: str = "", n: int | None = None) -> "Figure":
+        """The number where it is there and finite, else the reason why it is not."""
+        known = value is not None and math.isfinite(value)
+        return cls(name, value if known else None, unit, n=n, reason=None if known else reason)
+
     def as_json(self) -> dict[str, Any]:
         """Return the object of the file; `reason` is there only when there is one."""
         return {key: value for key, value in asdict(self).items() if key != "reason" or value is not None}

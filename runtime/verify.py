@@ -9,13 +9,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wordsight.runtime.backends import BACKENDS, open_backend
+from wordsight.runtime.backends import ENGINES, open_backend
 from wordsight.runtime.backends.base import Arrays, Backend, Frames, brief
 from wordsight.runtime.errors import MissingPart, ModelError, SettingError, WordsightError
 from wordsight.runtime.manifest import Manifest
 
-ENGINES = tuple(name for name in BACKENDS if name not in ("auto", "ort"))
-"""Every backend that is an engine of its own; the other two choose among these."""
 BATCH = 8
 _SAME = (
     "encoder", "head", "prompts", "score", "input", "crops", "objects", "heatmap", "winclip", "centre", "outputs",
@@ -273,19 +271,27 @@ def _held(
 
 
 def _threshold(threshold: float | None, scores: NDArray[np.float32], name: str) -> tuple[float | None, str]:
-    """Where decisions are compared: as asked for, or the middle of the scores, halfway between two of them.
+    """Where decisions are compared, as asked for or at the median, and where that comes from."""
+    if threshold is not None:
+        return threshold, "as asked for"
+    middle = median_threshold(scores)
+    if middle is None:
+        return None, "all scores are the same, so that no median parts them; give --threshold"
+    return middle, f"the median score of {name}"
+
+
+def median_threshold(scores: NDArray[np.float32]) -> float | None:
+    """The middle of scores (N,), halfway between two of them; None where all are the same.
 
     For an even count without ties that is the median. For an odd one the median is a score itself, and the last bit of
     that frame would decide; so the gap nearest to the middle is taken.
     """
-    if threshold is not None:
-        return threshold, "as asked for"
     ordered = np.sort(scores.astype(np.float64))
     gaps = np.flatnonzero(np.diff(ordered) > 0) + 1
     if not len(gaps):
-        return None, "all scores are the same, so that no median parts them; give --threshold"
+        return None
     at = int(gaps[np.abs(gaps - len(ordered) / 2).argmin()])
-    return float(ordered[at - 1] + ordered[at]) / 2, f"the median score of {name}"
+    return float(ordered[at - 1] + ordered[at]) / 2
 
 
 def _refuse_nothing(runs: list[Run], independent: bool) -> None:

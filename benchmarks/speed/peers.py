@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
 ENCODER = "ViT-B-16-plus-240"
 """The paper's, and the only one that anomalib's WinCLIP takes."""
 PARTS = ("speed", "limit", "quality", "text", "anomalib")
-ENGINES = {"fp32": ("ort-cpu", "openvino"), "bf16": ("openvino-bf16",), "int8": subjects.ON_PROCESSOR}
-"""Backends by what is computed in. bf16 is OpenVINO's on the fp32 file: ONNX Runtime has none on processors."""
-FILES = {"fp32": "fp32", "bf16": "fp32", "int8": "int8"}
+PRECISIONS = ("fp32", "bf16", "int8")
+"""What is computed in. bf16 is OpenVINO's on the fp32 file: ONNX Runtime has none on processors."""
+FILES = ("fp32", "int8")
 BATCHES = (1, 2, 4, 8, 16)
 _REST_S = 0.2
 TARGETS = {
@@ -61,7 +60,7 @@ def ratios(seconds: Mapping[str, Sequence[float]]) -> list[Figure]:
         seconds: of every round, by "torch", "compile", "ort_unfused", and "fp32.ort-cpu" and its like.
     """
     found = []
-    for precision in ENGINES:
+    for precision in PRECISIONS:
         names = [name for name in seconds if name.startswith(f"{precision}.")]
         if not names:
             reason = f"no engine here runs {precision}"
@@ -94,21 +93,42 @@ def measure(
     """
     import torch
 
+    from wordsight.benchmarks.fold import random_checkpoint
     from wordsight.train.encoders import load_encoder
 
     figures: list[Figure] = []
-    with tempfile.TemporaryDirectory(prefix="wordsight-peers-") as scratch, ExitStack() as stack:
+    with tempfile.TemporaryDirectory(prefix="wordsight-peers-") as scratch, subjects.pinned(threads) as cores:
         folder = Path(scratch)
-        cores = stack.enter_context(subjects.pinned(threads))
         torch.set_num_threads(len(cores) or threads)
-        files = dict(
-            zip(("fp32", "int8"), subjects.made(f"{ENCODER}:random", ("fp32", "int8"), folder, on_step), strict=True)
-        )
-        encoder = load_encoder(f"{ENCODER}:{folder / f'{ENCODER}-random.safetensors'}")
+        encoder = load_encoder(random_checkpoint(ENCODER, folder))
+        if set(parts) - {"text"}:
+            figures += _of_files(encoder, folder, python, threads, rounds, parts, pictures, on_step)
+        if "text" in parts:
+            from wordsight.benchmarks import text
+
+            on_step("embedding 1,024 prompts, by a plain loop and in buckets")
+            figures += text.measure(encoder, repeats=1)
+    return figures
+
+
+def _of_files(
+    encoder: "Encoder",
+    folder: Path,
+    python: Path,
+    threads: int,
+    rounds: int,
+    parts: Collection[str],
+    pictures: int,
+    on_step: Callable[[str], None],
+) -> list[Figure]:
+    """The parts that exported files take part in."""
+    figures: list[Figure] = []
+    files = dict(zip(FILES, subjects.made(encoder.spec, FILES, folder, on_step), strict=True))
+    backends, paths = subjects.ON_PROCESSOR, list(files.values())
+    with subjects.opened(paths, backends, max(BATCHES), threads, on_step) as (found, refused):
+        ours = {f"{subject.arithmetic}.{subject.backend}": subject for subject in found}
         frames = _drawn(64, encoder.image_size)
-        ours, refused = _opened(files, threads, stack, on_step)
         plain = _plain(encoder, folder, frames)
-        seconds: dict[str, list[float]] = {}
         if "speed" in parts:
             on_step("compiling with torch, exporting plainly")
             calls: dict[str, Callable[[], object]] = {"torch": plain.eager()}
@@ -127,30 +147,8 @@ def measure(
         if "anomalib" in parts:
             figures += _beside_anomalib(python, folder, threads, plain, ours, frames)
         if "quality" in parts:
-            figures += _quality(files, [*ours], frames, folder, pictures, threads, on_step)
-        if "text" in parts:
-            from wordsight.benchmarks import text
-
-            on_step("embedding 1,024 prompts, by a plain loop and in buckets")
-            figures += text.measure(encoder, repeats=1)
+            figures += _quality(files, ours, frames, folder, pictures, threads, on_step)
     return figures
-
-
-def _opened(
-    files: Mapping[str, Path], threads: int, stack: ExitStack, on_step: Callable[[str], None]
-) -> tuple[dict[str, Subject], dict[str, str]]:
-    """Every precision on every engine that can: subjects by "int8.openvino" and its like, and why others do not run."""
-    ready: dict[str, Subject] = {}
-    refused: dict[str, str] = {}
-    for precision, names in ENGINES.items():
-        for name in names:
-            label = f"{precision}.{name}"
-            try:
-                opened = subjects.opened([files[FILES[precision]]], [name], max(BATCHES), threads, on_step)
-                ready[label] = stack.enter_context(opened)[0][0]
-            except WordsightError as error:
-                refused[label] = str(error)
-    return ready, refused
 
 
 def _drawn(count: int, size: int) -> "NDArray[np.uint8]":
@@ -161,13 +159,11 @@ def _drawn(count: int, size: int) -> "NDArray[np.uint8]":
 
 
 def _plain(encoder: "Encoder", folder: Path, frames: "NDArray[np.uint8]") -> contestants.Torch:
-    import torch
-
+    from wordsight.export.loading import embed_guiding
     from wordsight.train.checkpoint import load_heads
-    from wordsight.train.embed import embed_texts
 
     saved = load_heads(folder / "speed.safetensors")
-    guiding = torch.from_numpy(embed_texts(encoder, saved.settings.pair.guiding(), progress=False))
+    guiding = embed_guiding(encoder, [saved.settings.pair])[0]
     return contestants.Torch(encoder, saved.heads[0], guiding, frames)
 
 
@@ -194,7 +190,7 @@ def _limits(ours: Mapping[str, Subject], frames: "NDArray[np.uint8]", threads: i
     }
     seconds = timing.interleaved(calls, 3, settle_s=_REST_S)
     figures = []
-    for precision in ENGINES:
+    for precision in PRECISIONS:
         rates = {
             key: int(key.split()[1]) / float(np.median(values))
             for key, values in seconds.items()
@@ -227,13 +223,11 @@ def _beside_anomalib(
     frames: "NDArray[np.uint8]",
 ) -> list[Figure]:
     name = "ratio.vs_anomalib_winclip"
-    (folder / f"{ENCODER}-random.safetensors").rename(folder / "weights.safetensors")
+    (folder / "weights.safetensors").symlink_to(f"{ENCODER}-random.safetensors")
     try:
         peer, score = contestants.anomalib(python, folder, threads, plain.pictures[:1].numpy())
     except MissingPart as error:
         return [Figure(name, None, reason=str(error))]
-    finally:
-        (folder / "weights.safetensors").rename(folder / f"{ENCODER}-random.safetensors")
     theirs: list[float] = []
     try:
         calls: dict[str, Callable[[], Any]] = {"anomalib": lambda: theirs.append(score())}
@@ -249,7 +243,7 @@ def _beside_anomalib(
 
 def _quality(
     files: Mapping[str, Path],
-    labels: Sequence[str],
+    ours: Mapping[str, Subject],
     frames: "NDArray[np.uint8]",
     folder: Path,
     pictures: int,
@@ -257,8 +251,8 @@ def _quality(
     on_step: Callable[[str], None],
 ) -> list[Figure]:
     """Drift on the random encoder and on a trained head of `mini`; the figures of a precision are the worst of both."""
-    runs = [(FILES[precision], backend) for precision, _, backend in (label.partition(".") for label in labels)]
-    names = [label.partition(".")[0] for label in labels]
+    runs = [(subject.manifest.precision, subject.backend) for subject in ours.values()]
+    names = [subject.arithmetic or "" for subject in ours.values()]
     on_step("training and exporting a head of mini in fp32 and int8")
     mini, judged, truth = _mini(folder, pictures)
     figures: list[Figure] = []
@@ -290,7 +284,7 @@ def _mini(folder: Path, pictures: int) -> tuple[dict[str, Path], "NDArray[np.uin
     head = folder / "mini.safetensors"
     save_heads(head, train_heads(encoder, settings, (0,), progress=False), settings, (0,), encoder)
     files = {}
-    for precision in ("fp32", "int8"):
+    for precision in FILES:
         files[precision] = folder / f"mini-{precision}.onnx"
         export_model(head, files[precision], encoder_spec="mini", precision=precision)
     drawn = list(held_out(pictures))

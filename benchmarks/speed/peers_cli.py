@@ -35,6 +35,7 @@ def peers(
     from rich.console import Console
 
     from wordsight.benchmarks.speed import peers as bench
+    from wordsight.benchmarks.tables import print_figures
     from wordsight.runtime.errors import SettingError
     from wordsight.runtime.figures import usable_cores, write_figures
     from wordsight.runtime.files import check_output_file
@@ -51,28 +52,21 @@ def peers(
         subprocess.run(["make", "--no-print-directory", "peers-env"], check=False)  # where it fails, the figure says so
     cores = threads or usable_cores()
     figures = bench.measure(python, cores, rounds, parts, pictures, errors.print)
-    _print(f"{bench.ENCODER}, random weights, batch 1, {cores} threads", figures)
+    print_figures(f"{bench.ENCODER}, random weights, batch 1, {cores} threads", figures, {})
+    for name, verdict in _verdicts(figures).items():  # as lines: beside names of this length no column has room
+        typer.echo(f"{name} {verdict}")
     if json is not None:
         write_figures(json, "bench peers", figures)
 
 
-def _print(title: str, figures: "Sequence[Figure]") -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
+def _verdicts(figures: "Sequence[Figure]") -> dict[str, str]:
+    """Of each figure with a target whether it was met; of `auroc_change` its absolute value."""
     from wordsight.benchmarks.speed.peers import TARGETS
-    from wordsight.benchmarks.tables import number, span
 
-    table = Table(title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in ("figure", "value", "low ... high", "n", "target"):
-        table.add_column(column, justify="left" if column in ("figure", "target") else "right")
+    told = {}
     for figure in figures:
-        said = escape(figure.reason or "")
         if figure.name in TARGETS and figure.value is not None:
             target, way = TARGETS[figure.name]
-            value = abs(figure.value)
-            met = value >= target if way == "at least" else value <= target
-            said = f"{'met' if met else '[red]missed[/]'}: {way} {target:g}"
-        table.add_row(figure.name, number(figure.value, figure.unit), span(figure), str(figure.n or ""), said)
-    Console().print(table)
+            met = abs(figure.value) >= target if way == "at least" else abs(figure.value) <= target
+            told[figure.name] = f"{figure.value:.4g}: {'met' if met else 'MISSED'}, {way} {target:g} is asked"
+    return told

@@ -5,7 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -72,15 +72,11 @@ def _onnxruntime(subject: Subject, frames: np.ndarray, threads: int, passes: int
 
 
 def _openvino(subject: Subject, frames: np.ndarray, threads: int, passes: int) -> list[tuple[str, float]]:
-    from wordsight.runtime.backends.openvino import installed
+    from wordsight.runtime.backends.openvino import core_for, settings_for
 
-    settings = {
-        "INFERENCE_PRECISION_HINT": "bf16" if subject.backend == "openvino-bf16" else "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads,
-        "PERF_COUNT": True,
-    }
-    core = installed().Core()
+    hint: Literal["f32", "bf16"] = "bf16" if subject.backend == "openvino-bf16" else "f32"
+    settings = settings_for(hint, threads) | {"PERF_COUNT": True}  # as the backend compiles it, timed
+    core = core_for(hint)
     request = core.compile_model(core.read_model(str(subject.path)), "CPU", settings).create_infer_request()
     times = []
     for turn in range(passes + 1):

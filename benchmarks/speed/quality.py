@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordsight.benchmarks import progress
+from wordsight.runtime.errors import WordsightError
 from wordsight.runtime.figures import Figure
+from wordsight.runtime.verify import median_threshold
 
 if TYPE_CHECKING:
     from wordsight.export.drift import Drift
@@ -56,10 +58,15 @@ def drifts(
 
 
 def changes(exact: NDArray[np.float32], other: NDArray[np.float32]) -> int:
-    """Decisions that differ, at the middle between the two scores nearest the exact scores' median."""
-    ordered = np.sort(exact.astype(np.float64))
-    threshold = ordered[(len(ordered) - 1) // 2 : (len(ordered) - 1) // 2 + 2].mean()
-    return int(((exact > threshold) != (other > threshold)).sum())
+    """Decisions that differ, at the median of the exact scores.
+
+    Raises:
+        WordsightError: all of them are the same, so that no threshold parts them.
+    """
+    threshold = median_threshold(exact)
+    if threshold is None:
+        raise WordsightError("all scores are the same: no decision can change")
+    return int(((exact >= threshold) != (other >= threshold)).sum())
 
 
 def figures(name: str, where: str, drift: "Drift", changed: int) -> list[Figure]:

@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wordsight.runtime.backends import BACKENDS, Backend, open_backend
+from wordsight.runtime.backends import BACKENDS, ENGINES, Backend, open_backend
 from wordsight.runtime.errors import MissingPart, ModelError, SettingError
 from wordsight.runtime.manifest import Manifest, read_manifest
 
 ON_PROCESSOR = ("ort-cpu", "openvino", "openvino-bf16")
 """Backends whose work the processor's ceiling bounds."""
-_CHOOSERS = ("auto", "ort")
-"""Names that stand for one of the others."""
 RANDOM = ":random"
 """Behind an architecture's name: weights drawn at random, which change no time."""
 
@@ -84,7 +82,7 @@ def opened(
     for name in backends:
         if name not in BACKENDS:
             raise SettingError(f"expected a backend of {', '.join(BACKENDS)}, got {name!r}")
-    wanted = tuple(dict.fromkeys(backends)) or tuple(name for name in BACKENDS if name not in _CHOOSERS)
+    wanted = tuple(dict.fromkeys(backends)) or ENGINES
     stems = _stems(paths)
     with ExitStack() as stack:
         subjects: list[Subject] = []

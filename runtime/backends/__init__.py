@@ -7,13 +7,15 @@ from wordsight.runtime.backends.base import Backend, brief
 from wordsight.runtime.errors import MissingPart, ModelError, SettingError
 from wordsight.runtime.manifest import Manifest
 
-__all__ = ["BACKENDS", "Backend", "open_backend"]
+__all__ = ["BACKENDS", "ENGINES", "Backend", "open_backend"]
 
 BACKENDS = (
     "auto", "ort", "ort-cpu", "ort-cuda", "ort-tensorrt", "openvino", "openvino-bf16", "tensorrt", "tensorrt-rtx",
 )  # fmt: skip
 """Names that `open_backend` takes. "auto" is the fastest here that gives the same scores, "ort" the best provider of
 ONNX Runtime that really runs; every other name is that engine or an error."""
+ENGINES = tuple(name for name in BACKENDS if name not in ("auto", "ort"))
+"""Every backend that is an engine of its own; the other two choose among these."""
 
 
 def open_backend(

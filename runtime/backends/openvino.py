@@ -10,6 +10,7 @@ from wordsight.runtime.backends.base import Arrays, Backend, Frames, one_line, r
 from wordsight.runtime.errors import MissingPart, ModelError
 from wordsight.runtime.manifest import Manifest
 
+Precision = Literal["f32", "bf16"]
 INSTALL = "pip install 'wordsight[openvino]'"
 
 
@@ -21,7 +22,7 @@ class OpenVinoBackend(Backend):
         path: str | os.PathLike[str],
         manifest: Manifest,
         *,
-        precision: Literal["f32", "bf16"] = "f32",
+        precision: Precision = "f32",
         threads: int | None = None,
         openvino: Any = None,
     ) -> None:
@@ -40,18 +41,10 @@ class OpenVinoBackend(Backend):
             ModelError: it refuses the file, or its outputs are not those of the manifest.
         """
         ov = openvino or installed()
-        core = ov.Core()
-        if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise MissingPart(
-                "openvino-bf16 needs a processor with bf16 (AVX-512 BF16 or AMX); fp32 runs here",
-                "use --backend openvino",
-            )
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-        if threads is not None:
-            settings["INFERENCE_NUM_THREADS"] = threads
+        core = core_for(precision, ov)
         try:
             # The batch stays dynamic: measured as fast as a batch that is fixed, at one copy of the weights.
-            compiled = core.compile_model(core.read_model(os.fspath(path)), "CPU", settings)
+            compiled = core.compile_model(core.read_model(os.fspath(path)), "CPU", settings_for(precision, threads))
             self._ports = {name: compiled.output(name) for name in manifest.outputs}
             self._request = compiled.create_infer_request()
         except Exception as error:  # OpenVINO raises plain RuntimeErrors
@@ -75,6 +68,31 @@ class OpenVinoBackend(Backend):
     def close(self) -> None:
         """Give the compiled model back."""
         self._request, self._ports = None, {}
+
+
+def core_for(precision: Precision, openvino: Any = None) -> Any:
+    """Return OpenVINO's core, which reads and compiles graphs.
+
+    Args:
+        precision: that the arithmetic is to be done in.
+        openvino: the module; None for the installed one.
+
+    Raises:
+        MissingPart: OpenVINO is not installed, or the processor has no bf16.
+    """
+    core = (openvino or installed()).Core()
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise MissingPart(
+            "openvino-bf16 needs a processor with bf16 (AVX-512 BF16 or AMX); fp32 runs here",
+            "use --backend openvino",
+        )
+    return core
+
+
+def settings_for(precision: Precision, threads: int | None = None) -> dict[str, Any]:
+    """Return what a graph is compiled with: one frame at a time, in this precision; None leaves threads to OpenVINO."""
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    return settings if threads is None else settings | {"INFERENCE_NUM_THREADS": threads}
 
 
 def installed() -> Any:

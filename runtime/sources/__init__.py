@@ -8,12 +8,13 @@ One bad input is a `Failure` in its place and never stops the ones after it.
 
 import glob
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from wordsight.runtime.sources.frame import Failure, Frame, Item, Source
 from wordsight.runtime.urls import SCHEMES, masked, scheme_of
 
-__all__ = ["Failure", "Frame", "Item", "Source", "masked", "open_source"]
+__all__ = ["Failure", "Frame", "Item", "Source", "masked", "open_source", "readable_frames"]
 
 
 def open_source(text: str | os.PathLike[str], exclude: Path | None = None) -> Source:
@@ -46,3 +47,18 @@ def open_source(text: str | os.PathLike[str], exclude: Path | None = None) -> So
     if glob.has_magic(text) and not os.path.lexists(text):
         return files.matches(text, exclude)
     return files.one_file(text)
+
+
+def readable_frames(text: str | os.PathLike[str]) -> Iterator[Frame]:
+    """The frames of a source of which all have to be readable, one after the other.
+
+    Raises:
+        PictureError: one is not; names it.
+        NothingFound, SourceError: as `open_source`.
+    """
+    from wordsight.runtime.errors import PictureError
+
+    for item in open_source(text):
+        if isinstance(item, Failure):
+            raise PictureError(f"{item.source}: {item.reason}")
+        yield item

@@ -21,7 +21,8 @@ from wordsight.export.fused import FusedDetector
 from wordsight.export.graph import build_graph
 from wordsight.export.layers import encoder_layers
 from wordsight.export.parity import parity_frames
-from wordsight.export.quantise import FP8_MAX, KINDS, Quantiser, fold_weights, quantise
+from wordsight.export.precision import QUANTISED as KINDS
+from wordsight.export.quantise import FP8_MAX, Quantiser, fold_weights, quantise
 from wordsight.runtime.errors import SettingError
 
 LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_ALL")

@@ -98,3 +98,22 @@ def test_an_unknown_part_is_refused():
 @pytest.mark.parametrize("name", peers.TARGETS)
 def test_targets_have_a_direction(name: str):
     assert peers.TARGETS[name][1] in ("at least", "at most")
+
+
+def test_verdicts_tell_what_was_missed_and_take_a_change_by_its_size():
+    from wordsight.benchmarks.speed.peers_cli import _verdicts
+
+    told = _verdicts(
+        [
+            Figure("ratio.bf16_vs_torch", 3.88),
+            Figure("ratio.int8_vs_torch", 6.53),
+            Figure("auroc_change.int8", -0.4, "points"),
+            Figure("ratio.vs_anomalib_winclip", None, reason="no environment"),
+            Figure("seconds.torch", 0.3),
+        ]
+    )
+    assert told == {
+        "ratio.bf16_vs_torch": "3.88: MISSED, at least 4 is asked",
+        "ratio.int8_vs_torch": "6.53: met, at least 6.5 is asked",
+        "auroc_change.int8": "-0.4: MISSED, at most 0.3 is asked",
+    }
