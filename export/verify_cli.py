@@ -134,7 +134,7 @@ def _frames(manifest: Manifest, sources: list[str] | None, limit: int) -> tuple[
     from wordsight.export.verify import PICTURES, generated_frames
     from wordsight.runtime.errors import PictureError, SettingError
     from wordsight.runtime.preprocess import fit_frame
-    from wordsight.runtime.sources import Failure, open_source
+    from wordsight.runtime.sources import Failure, Frame, open_source
 
     if not sources:
         frames = generated_frames(manifest)
@@ -154,7 +154,7 @@ def _frames(manifest: Manifest, sources: list[str] | None, limit: int) -> tuple[
             break
         if isinstance(item, Failure):
             unread.append(f"{item.source}: {item.reason}")
-        else:
+        elif isinstance(item, Frame):
             taken.append(fit_frame(item.image, spec.size, spec.fit, spec.camera))
     if not taken:
         raise PictureError(f"no frame to compare: {unread[0] if unread else 'the sources hold none'}")

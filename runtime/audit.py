@@ -203,7 +203,8 @@ def _gather(gathered: _Gathered, sources: Sequence[Source], batch: int, on_score
                 continue
             if len(gathered.pictures) + len(pending) >= MOST:
                 raise SettingError(f"an audit compares at most {MOST:,} pictures, there are more: audit parts of them")
-            pending.append(item)
+            if isinstance(item, Frame):
+                pending.append(item)
             if len(pending) >= batch or sum(frame.image.nbytes for frame in pending) > _PENDING_BYTES:
                 flush()
     flush()

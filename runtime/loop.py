@@ -10,7 +10,7 @@ from wordsight.runtime.fits import seen_place
 from wordsight.runtime.heat import Heat, region_level
 from wordsight.runtime.preprocess import fit_frame
 from wordsight.runtime.sinks.result import Result, Sink, decide
-from wordsight.runtime.sources.frame import Failure, Frame, Image, Source
+from wordsight.runtime.sources.frame import Failure, Frame, Idle, Image, Source
 
 if TYPE_CHECKING:
     from wordsight.runtime.model import Model
@@ -111,6 +111,9 @@ def score_sources(
                     tally.failures += 1
                     on_failure(item)
                     on_item()
+                    continue
+                if isinstance(item, Idle):
+                    flush()
                     continue
                 height, width = item.image.shape[:2]
                 if (height, width) not in tally.seen:

@@ -128,7 +128,7 @@ def _gather(builder: "ReferenceBuilder", sources: list["Source"]) -> list["Failu
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from wordsight.runtime.sources import Failure
+    from wordsight.runtime.sources import Failure, Frame
 
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -141,7 +141,7 @@ def _gather(builder: "ReferenceBuilder", sources: list["Source"]) -> list["Failu
             for item in source:
                 if isinstance(item, Failure):
                     failures.append(item)
-                else:
+                elif isinstance(item, Frame):
                     builder.add(item.image, Path(item.source).name, item.index)
                 progress.advance(task)
     return failures

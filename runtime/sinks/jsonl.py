@@ -122,12 +122,23 @@ def result_line(result: Result) -> dict[str, Any]:
     score, s_pr, s_fnn
     s_img           only where there are references
     decision        null without a threshold
+    reason          only where it is unsure although the score says otherwise: "too dark", "late"
+    line, recipe    only of a line (run --config): its name, and the recipe it was decided under
+    part_id         only where trigger, file name or controller name the part
+    event_id        only of a line: the same for the same frame, however often it is sent
     regions         only where the file gives a heat map: the largest first, at most 32, [] when there are none
       box           [x, y, width, height] in pixels of the frame
       area          pixels of the frame
       peak          highest value of the heat map in it
       peak_at       [x, y] of the pixel where that is
     """
+    named = {
+        "reason": result.reason,
+        "line": result.line,
+        "recipe": result.recipe,
+        "part_id": result.frame.part_id,
+        "event_id": result.event_id,
+    }
     stamp = result.frame.timestamp.replace(tzinfo=None).isoformat(timespec="milliseconds")
     return {
         "source": result.frame.source,
@@ -138,5 +149,6 @@ def result_line(result: Result) -> dict[str, Any]:
         "s_fnn": result.s_fnn,
         **({} if result.s_img is None else {"s_img": result.s_img}),
         "decision": result.decision,
+        **{key: value for key, value in named.items() if value is not None},
         **({} if result.heat is None else {"regions": [asdict(region) for region in result.heat.regions]}),
     }

@@ -21,6 +21,10 @@ class Result:
         decision: None without a threshold.
         s_img: how unlike the references it is, 0 to 1 (section 4.2); None without references.
         heat: the heat map at its place, with its regions; None where the file gives none.
+        line: name of the line it belongs to; None outside `run --config`, as for the three after it.
+        event_id: the same for the same frame, however often it is sent (see `line.events`).
+        recipe: the recipe it was decided under.
+        reason: why it is unsure although its score says otherwise, such as "too dark" or "late".
     """
 
     frame: Frame
@@ -30,6 +34,10 @@ class Result:
     decision: Decision | None = None
     s_img: float | None = None
     heat: Heat | None = None
+    line: str | None = None
+    event_id: str | None = None
+    recipe: str | None = None
+    reason: str | None = None
 
 
 class Sink(Protocol):

@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from wordsight.runtime.sources.frame import Failure, Frame, Item, Source
+from wordsight.runtime.sources.frame import Failure, Frame, Idle, Item, Source
 from wordsight.runtime.urls import SCHEMES, masked, scheme_of
 
-__all__ = ["Failure", "Frame", "Item", "Source", "masked", "open_source", "readable_frames"]
+__all__ = ["Failure", "Frame", "Idle", "Item", "Source", "masked", "open_source", "readable_frames"]
 
 
 def open_source(text: str | os.PathLike[str], exclude: Path | None = None) -> Source:
@@ -61,4 +61,5 @@ def readable_frames(text: str | os.PathLike[str]) -> Iterator[Frame]:
     for item in open_source(text):
         if isinstance(item, Failure):
             raise PictureError(f"{item.source}: {item.reason}")
-        yield item
+        if isinstance(item, Frame):
+            yield item

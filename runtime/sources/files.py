@@ -28,6 +28,7 @@ class Files:
     """
 
     live = False
+    endless = False
 
     def __init__(self, text: str, paths: list[Path], root: Path | None = None, choosy: bool = False) -> None:
         """Keep the list; nothing is opened yet.

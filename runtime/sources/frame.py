@@ -1,7 +1,8 @@
 """What a source gives: frames, or the reason there is none."""
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
@@ -22,6 +23,8 @@ class Frame:
         timestamp: wall-clock moment at which the frame was read, aware, UTC.
         name: short name for people: the path relative to the folder that was given, else the file's own name.
         fps: frames per second of the video or camera it belongs to; None for a picture.
+        part_id: which part it shows, where trigger, file name or controller say so.
+        captured_s: monotonic clock at which it was read: latencies are counted from here, never from `timestamp`.
     """
 
     image: Image
@@ -30,6 +33,8 @@ class Frame:
     timestamp: datetime
     name: str
     fps: float | None = None
+    part_id: str | None = None
+    captured_s: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,20 @@ class Failure:
     frame: int | None = None
 
 
-Item = Frame | Failure
+@dataclass(frozen=True)
+class Idle:
+    """The source is well and has nothing yet: no trigger came, no new picture lies there. Given about once a second.
+
+    Attributes:
+        source: as in `Frame`.
+        reason: what it waits for, such as "no trigger for 12 s".
+    """
+
+    source: str
+    reason: str
+
+
+Item = Frame | Failure | Idle
 
 
 class Source(Protocol):
@@ -58,13 +76,15 @@ class Source(Protocol):
     Attributes:
         text: what the user wrote, credentials masked.
         count: how many items are to come, as far as known beforehand; None for a camera or a stream.
-        live: frames come in real time, so each is to be scored at once rather than gathered in batches.
+        live: frames come in real time: the newest counts, older ones may be dropped. Not live: every frame counts.
+        endless: it has no last frame: when it stops, that is a fault, and it is opened again. Each `iter()` opens anew.
         skipped: files passed over because they are neither pictures nor videos, counted so far.
     """
 
     text: str
     count: int | None
     live: bool
+    endless: bool
     skipped: int
 
     def __iter__(self) -> Iterator[Item]:

@@ -93,6 +93,7 @@ class Camera:
     """
 
     live = True
+    endless = True
     count: int | None = None
     skipped = 0
 
