@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +16,10 @@ from wordsight.runtime.errors import FrameError, ModelError, SettingError
 from wordsight.runtime.few_shot import FewShot, few_shot_for
 from wordsight.runtime.files import file_sha256
 from wordsight.runtime.fits import seen_share
-from wordsight.runtime.manifest import Manifest, read_manifest
+from wordsight.runtime.manifest import read_manifest
 from wordsight.runtime.preprocess import check_frame, fit_frame
 from wordsight.runtime.references import References
+from wordsight.runtime.view import View
 
 Floats = NDArray[np.float32]
 
@@ -60,6 +61,12 @@ class Scores:
 
     def __len__(self) -> int:
         return len(self.score)
+
+    def rows(self, which: Sequence[int]) -> "Scores":
+        """Return the scores of some of the frames, in the order of `which`."""
+        held: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        at = list(which)
+        return Scores(**{name: None if values is None else values[at] for name, values in held.items()})
 
 
 class Model:
@@ -115,8 +122,8 @@ class Model:
         self.path = Path(path)
         self.manifest = read_manifest(path)
         self.object = self.manifest.prompts.object if object is None else object
-        self._column = object_column(self.manifest, self.object)
         self.few_shot = None if references is None else few_shot_for(self, references)  # before an engine is waited for
+        self._view = View(self.manifest, object, self.few_shot)
         self._batch_size = batch_size
         self._engine = open_backend(backend, path, self.manifest, batch=batch_size, threads=threads, on_step=on_step)
         self._open = True
@@ -154,18 +161,7 @@ class Model:
                 raise FrameError(f"frame {index}: {error}") from error
         parts = [self._pass(frames[at : at + self._batch_size]) for at in range(0, len(frames), self._batch_size)]
         joined: dict[str, Any] = {name: self._joined(name, parts) for name in Scores.__dataclass_fields__}
-        scores = self._of_object(Scores(**joined))
-        if self.few_shot is None:
-            return scores
-        return self.few_shot.added_to(scores, self.manifest.score.w_pr, self.manifest.score.w_fnn)
-
-    def _of_object(self, scores: Scores) -> Scores:
-        if self._column is None or scores.s_pr_objects is None:
-            return scores
-        weights = self.manifest.score
-        s_pr = scores.s_pr_objects[:, self._column]
-        summed = np.float32(weights.w_pr) * s_pr + np.float32(weights.w_fnn) * scores.s_fnn
-        return replace(scores, s_pr=s_pr, score=summed)
+        return self._view.of(Scores(**joined))
 
     def _pass(self, frames: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> dict[str, Floats]:
         spec = self.manifest.input
@@ -181,8 +177,7 @@ class Model:
     @property
     def top(self) -> float:
         """Highest score there can be: the sum of the weights in use."""
-        weights = self.manifest.score
-        return weights.w_pr + weights.w_fnn + (self.few_shot.w_img if self.few_shot else 0.0)
+        return self._view.top
 
     def seen_share(self, height: int, width: int) -> float:
         """Share of a frame's area, 0 to 1, that reaches the encoder; the rest is cropped away."""
@@ -202,20 +197,3 @@ class Model:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def object_column(manifest: Manifest, name: str) -> int | None:
-    """Column of `s_pr_objects` that belongs to an object; None for the default one, whose score is `s_pr` itself.
-
-    Raises:
-        SettingError: the file does not know it; names those that it knows.
-    """
-    if name == manifest.prompts.object:
-        return None
-    known = [item.name for item in manifest.objects]
-    if name not in known:
-        every = ", ".join(map(repr, [manifest.prompts.object, *known]))
-        raise SettingError(
-            f"this model knows the objects {every}, got {name!r}; wordsight export --objects adds others"
-        )
-    return known.index(name)

@@ -59,7 +59,7 @@ def run(
     from wordsight.runtime.errors import OutputError, SettingError
     from wordsight.runtime.loop import Tally, check_threshold, score_sources
     from wordsight.runtime.manifest import read_manifest
-    from wordsight.runtime.model import Model, object_column
+    from wordsight.runtime.model import Model
     from wordsight.runtime.run_references import ReferenceOptions, told
     from wordsight.runtime.sinks.jsonl import ErrorLines, JsonLines
     from wordsight.runtime.sinks.pictures import AnnotatedPictures
@@ -69,6 +69,7 @@ def run(
     from wordsight.runtime.sources import Failure, open_source
     from wordsight.runtime.sources.files import Files
     from wordsight.runtime.summary import Troubles, tell
+    from wordsight.runtime.view import object_column
 
     out, err = Console(highlight=False), Console(stderr=True, highlight=False)
     if demo:

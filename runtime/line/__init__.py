@@ -1,0 +1,1 @@
+"""Lines: cameras watched for months, on one engine."""
