@@ -64,9 +64,10 @@ class Scores:
 
     def rows(self, which: Sequence[int]) -> "Scores":
         """Return the scores of some of the frames, in the order of `which`."""
-        held: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        held = {name: getattr(self, name) for name in self.__dataclass_fields__}
         at = list(which)
-        return Scores(**{name: None if values is None else values[at] for name, values in held.items()})
+        taken: dict[str, Any] = {name: None if values is None else values[at] for name, values in held.items()}
+        return Scores(**taken)
 
 
 class Model:
