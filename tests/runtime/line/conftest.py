@@ -1,0 +1,64 @@
+import threading
+import time
+from datetime import datetime, timezone
+
+import numpy as np
+import pytest
+
+from wordsight.runtime.sources.frame import Frame
+
+
+@pytest.fixture
+def frame():
+    """Make a frame: (index, source, size) -> Frame, each with a picture of its own."""
+
+    def make(index=0, source="cam", size=(8, 8), level=None, **more):
+        image = np.full((*size, 3), index % 256 if level is None else level, np.uint8)
+        return Frame(image, source, index, datetime.now(timezone.utc), source, **more)
+
+    return make
+
+
+class Scripted:
+    """A source that follows a script: items are given, a callable is called and its result given unless None."""
+
+    skipped = 0
+    count = None
+
+    def __init__(self, *script, live=True, endless=True, text="cam"):
+        self.script = script
+        self.live = live
+        self.endless = endless
+        self.text = text
+        self.opened = 0
+        self.closed = 0
+
+    def __iter__(self):
+        self.opened += 1
+        try:
+            for step in self.script:
+                item = step() if callable(step) else step
+                if item is not None:
+                    yield item
+        finally:
+            self.closed += 1
+
+
+@pytest.fixture
+def scripted():
+    """The class of sources that follow a script."""
+    return Scripted
+
+
+@pytest.fixture
+def eventually():
+    """Wait until a condition holds, at most ten seconds: (condition) -> its last value."""
+
+    def wait(condition, limit_s=10.0):
+        pause = threading.Event()
+        end = time.monotonic() + limit_s
+        while not (value := condition()) and time.monotonic() < end:
+            pause.wait(0.005)
+        return value
+
+    return wait
