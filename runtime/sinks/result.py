@@ -1,6 +1,7 @@
-"""What a sink is given, one a frame."""
+"""What a sink is given: one a frame, and one a part where a line knows its parts."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 from wordsight.runtime.heat import Heat
@@ -37,6 +38,41 @@ class Result:
     line: str | None = None
     event_id: str | None = None
     recipe: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """One part that went by: what its frames say together.
+
+    Attributes:
+        line: name of the line.
+        part_id: as trigger, file name or controller gave it.
+        decision: over all of its frames.
+        frames: scored.
+        defects: of those, decided as defects.
+        unsure: of those, decided as unsure.
+        score: the highest; None without a frame.
+        began: wall-clock stamp of its first frame, aware, UTC.
+        ended: of its last one.
+        late: the decision was not there before its deadline; it is unsure then.
+        recipe: in force when it was decided.
+        event_id: see `line.events`.
+        reason: why it is unsure, where the scores alone do not say so.
+    """
+
+    line: str
+    part_id: str
+    decision: Decision
+    frames: int
+    defects: int
+    unsure: int
+    score: float | None
+    began: datetime
+    ended: datetime
+    late: bool
+    recipe: str | None
+    event_id: str
     reason: str | None = None
 
 
