@@ -1,0 +1,214 @@
+"""A part and its decision: over the frames between two triggers, or those with one `part_id`.
+
+    decider = PartDecider(PartRule(defects=2, of=3, deadline_ms=400))
+    for part in decider.add(result, now_s): ...
+    for part in decider.overdue(now_s): ...      # when nothing comes
+
+No clock and no thread of its own: whoever calls it says what time it is.
+"""
+
+from collections import Counter, deque
+from dataclasses import dataclass
+
+from wordsight.runtime.errors import SettingError
+from wordsight.runtime.line.events import event_id
+from wordsight.runtime.sinks.result import Decision, PartResult, Result
+
+
+@dataclass(frozen=True)
+class PartRule:
+    """How the frames of a part decide over it.
+
+    A part is a defect when at least `defects` of some `of` frames in a row are defects (n of m). It is unsure when it
+    is no defect but as many of `of` in a row are not good, or it has fewer than `least` frames, or it is late.
+
+    Attributes:
+        defects: n.
+        of: m; None for all frames of the part.
+        hold: hysteresis: behind a frame that is a defect, unsure ones count as defects too, until a good one comes.
+        frames: how many a part has, where that is known: it is decided with the last of them; None: with the first
+            frame of the next part, the next trigger, or after `gap_ms`.
+        least: fewer frames than these decide nothing.
+        gap_ms: a part ends when no frame of it came for so long; None: never by itself.
+        deadline_ms: from its first frame's capture; a part that is not decided by then is unsure, and late.
+
+    Raises:
+        SettingError: a number out of range.
+    """
+
+    defects: int = 1
+    of: int | None = None
+    hold: bool = False
+    frames: int | None = None
+    least: int = 1
+    gap_ms: float | None = None
+    deadline_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.defects < 1 or self.least < 1:
+            raise SettingError("expected defects and least of a part rule of 1 or more")
+        if self.of is not None and self.of < self.defects:
+            raise SettingError(f"expected at most {self.of} defects of {self.of} frames, got {self.defects}")
+        if self.frames is not None and self.frames < max(self.defects, self.least):
+            raise SettingError(f"a part of {self.frames} frames has neither {self.defects} defects nor {self.least}")
+        for name in ("gap_ms", "deadline_ms"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise SettingError(f"expected {name} of a part rule above 0, got {value:g}")
+
+
+class _Row:
+    """Whether n of some m in a row were so; of any number of frames, in bounded memory."""
+
+    def __init__(self, n: int, m: int | None) -> None:
+        self._n, self._last, self._count = n, None if m is None else deque[bool](maxlen=m), 0
+        self.reached = False
+
+    def add(self, so: bool) -> None:
+        if self._last is None:
+            self._count += so
+        else:
+            self._last.append(so)
+            self._count = sum(self._last)
+        self.reached = self.reached or self._count >= self._n
+
+
+class _Open:
+    """A part that frames still belong to."""
+
+    def __init__(self, rule: PartRule, part_id: str, first: Result) -> None:
+        self.part_id, self.first, self.last = part_id, first, first
+        self.frames = 0
+        self.score = first.score
+        self.counts: Counter[Decision | None] = Counter()
+        self.doubts: Counter[str] = Counter()
+        self.defects, self.not_good = _Row(rule.defects, rule.of), _Row(rule.defects, rule.of)
+        self.told = False
+        self._hold, self._held = rule.hold, False
+
+    def take(self, result: Result) -> None:
+        self.last = result
+        self.frames += 1
+        self.score = max(self.score, result.score)
+        decision = result.decision
+        self.counts[decision] += 1
+        if result.reason is not None:
+            self.doubts[result.reason] += 1
+        self._held = decision == "defect" or (self._held and self._hold and decision == "unsure")
+        self.defects.add(self._held)
+        self.not_good.add(decision != "good")
+
+
+class PartDecider:
+    """Gathers one line's frames into parts. Frames without a `part_id` belong to no part, and are left alone.
+
+    Attributes:
+        rule: see `PartRule`.
+        decided: parts so far, by decision.
+        late: of those, late ones.
+        strays: frames that came when their part was decided already.
+    """
+
+    def __init__(self, rule: PartRule) -> None:
+        """Begin without a part."""
+        self.rule = rule
+        self.decided: Counter[str] = Counter()
+        self.late = 0
+        self.strays = 0
+        self._open: _Open | None = None
+
+    def add(self, result: Result, now_s: float) -> list[PartResult]:
+        """Take a frame's result; return the parts that it ends, none to two.
+
+        Args:
+            result: of the line's next frame, in order.
+            now_s: monotonic clock, that of `Frame.captured_s`.
+        """
+        frame = result.frame
+        ended = self._ceased(frame.captured_s, now_s)  # by when it was taken: a busy engine ends no part
+        if frame.part_id is None:
+            return ended
+        if self._open is None or self._open.part_id != frame.part_id:
+            ended += self.end()
+            self._open = _Open(self.rule, frame.part_id, result)
+        part = self._open
+        if part.told:
+            self.strays += 1
+            part.last = result
+            return ended
+        part.take(result)
+        if self._is_late(part, now_s):
+            return [*ended, self._tell(part, late=True)]
+        # Nothing to come can take a defect back: where somebody waits for it, it is told at once.
+        certain = self.rule.deadline_ms is not None and self._is_defect(part)
+        if certain or part.frames == self.rule.frames:
+            ended.append(self._tell(part))
+        return ended
+
+    def overdue(self, now_s: float) -> list[PartResult]:
+        """Return the part whose deadline passed, or whose frames ceased; call it while nothing comes.
+
+        Args:
+            now_s: monotonic clock.
+        """
+        return self._ceased(now_s, now_s)
+
+    def end(self) -> list[PartResult]:
+        """End the part that is open: the next trigger came, the recipe changes, or the line stops."""
+        part, self._open = self._open, None
+        return [] if part is None or part.told else [self._tell(part)]
+
+    def _ceased(self, taken_s: float, now_s: float) -> list[PartResult]:
+        """Return the open part if it is late, or its gap was over before `taken_s`."""
+        part, gap = self._open, self.rule.gap_ms
+        if part is None:
+            return []
+        over_s = None if gap is None else part.last.frame.captured_s + gap / 1000
+        if over_s is not None and taken_s > over_s:
+            self._open = None
+        elif not self._is_late(part, now_s):
+            return []
+        return [] if part.told else [self._tell(part, late=self._is_late(part, now_s))]
+
+    def _is_late(self, part: _Open, now_s: float) -> bool:
+        deadline = self.rule.deadline_ms
+        return deadline is not None and now_s - part.first.frame.captured_s > deadline / 1000
+
+    def _tell(self, part: _Open, late: bool = False) -> PartResult:
+        part.told = True
+        decision, reason = ("unsure", "late") if late else self._decide(part)
+        self.decided[decision] += 1
+        self.late += late
+        first = part.first
+        line = first.line or ""
+        return PartResult(
+            line=line,
+            part_id=part.part_id,
+            decision=decision,
+            frames=part.frames,
+            defects=part.counts["defect"],
+            unsure=part.counts["unsure"],
+            score=part.score,
+            began=first.frame.timestamp,
+            ended=part.last.frame.timestamp,
+            late=late,
+            recipe=part.last.recipe,
+            event_id=event_id(line, first.frame.source, part.part_id, first.frame.timestamp),
+            reason=reason,
+        )
+
+    def _decide(self, part: _Open) -> tuple[Decision, str | None]:
+        if self._is_defect(part):
+            return "defect", None
+        if part.counts[None]:
+            return "unsure", "no threshold"
+        wanted = self.rule.frames or self.rule.least
+        if part.frames < wanted:
+            return "unsure", f"{part.frames} of {wanted} frames"
+        if part.not_good.reached:
+            doubt = part.doubts.most_common(1)
+            return "unsure", doubt[0][0] if doubt else None
+        return "good", None
+
+    def _is_defect(self, part: _Open) -> bool:
+        return part.defects.reached and part.frames >= self.rule.least
