@@ -17,7 +17,9 @@ STRIP = 44  # pixels below the picture
 LONGEST, SHORTEST = 1920, 320  # of the picture as it is drawn
 
 
-def annotate(result: Result, top: float, threshold: float | None = None, heat: bool = False) -> Image:
+def annotate(
+    result: Result, top: float, threshold: float | None = None, heat: bool = False, unsure: float | None = None
+) -> Image:
     """Return the picture with its result drawn below it; the picture itself is not drawn over, but for a heat map.
 
     Larger pictures are shrunk to 1920 pixels on their longer side; ones too small for a caption are enlarged without
@@ -28,6 +30,7 @@ def annotate(result: Result, top: float, threshold: float | None = None, heat: b
         top: highest score there can be, the sum of the weights: the full bar.
         threshold: marked on the bar where it is given.
         heat: draw the result's heat map over the picture.
+        unsure: marked, too, where it is given: the grey zone lies between the two marks.
 
     Returns:
         uint8 BGR (H', W', 3); sides are even, as video encoders want them.
@@ -43,8 +46,10 @@ def annotate(result: Result, top: float, threshold: float | None = None, heat: b
     left = (canvas_width - width) // 2
     canvas[:height, left : left + width] = picture
     colour = _COLOURS[result.decision]
-    _bar(canvas, canvas.shape[0] - STRIP, result.score / top, None if threshold is None else threshold / top, colour)
+    marks = [mark / top for mark in (unsure, threshold) if mark is not None]
+    _bar(canvas, canvas.shape[0] - STRIP, result.score / top, marks, colour)
     words = f"{result.score:.3f}" + (f" {result.decision}" if result.decision else "")
+    words += f": {result.reason}" if result.reason else ""
     baseline = canvas.shape[0] - 12
     cv2.putText(canvas, words, (8, baseline), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, 2, cv2.LINE_AA)
     parts = f"s_pr {result.s_pr:.2f}  s_fnn {result.s_fnn:.2f}"
@@ -68,10 +73,10 @@ def _resized(image: Image, cv2: Any) -> Image:
     return np.asarray(image.repeat(step, axis=0).repeat(step, axis=1), np.uint8)
 
 
-def _bar(canvas: Image, y: int, share: float, mark: float | None, colour: tuple[int, int, int]) -> None:
+def _bar(canvas: Image, y: int, share: float, marks: list[float], colour: tuple[int, int, int]) -> None:
     width = canvas.shape[1]
     canvas[y + 4 : y + 12] = _TRACK
     canvas[y + 4 : y + 12, : round(width * min(max(share, 0.0), 1.0))] = colour
-    if mark is not None:
+    for mark in marks:
         x = min(round(width * mark), width - 2)
         canvas[y + 1 : y + 15, x : x + 2] = _INK

@@ -59,7 +59,7 @@ def build(cls: type[T], data: Any, key: str = "") -> T:
     a bool is never a number.
 
     Args:
-        cls: a dataclass whose fields are str, int, float, Literal, tuple, dict or dataclasses.
+        cls: a dataclass whose fields are str, int, float, Literal, tuple, dict or dataclasses, or one of these | None.
         data: what `json.loads` gave.
         key: where `data` was found, for the messages.
 
@@ -98,7 +98,10 @@ def _convert(value: Any, hint: Any, key: str) -> Any:
         require(isinstance(value, dict), key, "an object", value)
         return {name: _convert(item, args[1], f"{key}.{name}") for name, item in value.items()}
     if origin in (Union, types.UnionType):
-        # Only str | int is in use: each kind is told by its type alone.
+        if types.NoneType in args:  # X | None
+            (kind,) = (kind for kind in args if kind is not types.NoneType)
+            return None if value is None else _convert(value, kind, key)
+        # Else only str | int is in use: each kind is told by its type alone.
         kind = next((kind for kind in args if type(value) is kind), None)
         require(kind is not None, key, " or ".join(kind.__name__ for kind in args), value)
         return value

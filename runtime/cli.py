@@ -26,6 +26,7 @@ _ORDER = (
     "train",
     "export",
     "run",
+    "calibrate",
     "reference",
     "audit",
     "info",
@@ -128,7 +129,8 @@ def _register(app: typer.Typer, name: str, entry: importlib.metadata.EntryPoint,
     if isinstance(target, typer.Typer):
         app.add_typer(target, name=name)
     else:
-        app.command(name)(target)
+        # A command may bring a class that reads its words in a way of its own.
+        app.command(name, cls=getattr(target, "command_class", None))(target)
 
 
 def _version(value: bool) -> None:

@@ -13,6 +13,7 @@ from wordsight.runtime.sinks.result import Result, Sink, decide
 from wordsight.runtime.sources.frame import Failure, Frame, Idle, Image, Source
 
 if TYPE_CHECKING:
+    from wordsight.runtime.gate import Gate
     from wordsight.runtime.model import Model
 
 # Full frames wait with their batch for the sinks that draw on them: 32 of a large camera would be gigabytes.
@@ -56,6 +57,8 @@ def score_sources(
     tally: Tally,
     batch: int = 32,
     threshold: float | None = None,
+    unsure: float | None = None,
+    gate: "Gate | None" = None,
     level: float | None = None,
     on_failure: Callable[[Failure], None] = lambda failure: None,
     on_size: Callable[[int, int, float], None] = lambda height, width, share: None,
@@ -70,6 +73,8 @@ def score_sources(
         tally: counts, kept up to date.
         batch: most frames to a batch; live sources are scored frame by frame.
         threshold: score from which a frame is a defect.
+        unsure: score from which it is not good; None for the threshold.
+        gate: what is beyond its limits is unsure, whatever the score; looked at where there is a threshold.
         level: value of the heat map from which a pixel belongs to a region, see `heat.region_level`.
         on_failure: called with each failure, in its place.
         on_size: called with height, width and share seen when frames of a new size appear.
@@ -89,13 +94,17 @@ def score_sources(
         for at, frame in enumerate(pending):
             value = float(scores.score[at])
             s_img = None if scores.s_img is None else float(scores.s_img[at])
-            decision = decide(value, threshold)
+            decision = decide(value, threshold, unsure)
+            reason = gate.doubt(frame.image) if gate is not None and decision is not None else None
+            if reason is not None:
+                decision = "unsure"
             heat = None
             if scores.heatmap is not None:
                 shape = frame.image.shape[0], frame.image.shape[1]
                 place = seen_place(*shape, spec.size, spec.fit, spec.camera)
                 heat = Heat(scores.heatmap[at], place, shape, hottest, level)
-            result = Result(frame, value, float(scores.s_pr[at]), float(scores.s_fnn[at]), decision, s_img, heat)
+            parts = float(scores.s_pr[at]), float(scores.s_fnn[at])
+            result = Result(frame, value, *parts, decision, s_img, heat, reason=reason)
             for sink in sinks:
                 sink.write(result)
             tally.scored += 1

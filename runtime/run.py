@@ -23,7 +23,13 @@ def run(
         bool, typer.Option("--overlay", help="Draw heat maps over the pictures of --annotate and --show.")
     ] = False,
     show: Annotated[bool, typer.Option("--show", help="Live window; q ends. Needs wordsight[gui].")] = False,
-    threshold: Annotated[float | None, typer.Option(help="Score from which a frame is a defect.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Score from which a frame is a defect. [that of the calibration, if there]")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="From wordsight calibrate. [MODEL.calibration.json if there]")
+    ] = None,
+    no_calibration: Annotated[bool, typer.Option("--no-calibration", help="Leave it aside: decide nothing.")] = False,
     region_level: Annotated[
         float | None,
         typer.Option(help="Heat from which a pixel belongs to a region of the JSON lines. [3/4 of the range]"),
@@ -51,11 +57,13 @@ def run(
     Example: wordsight run line3.onnx parts/ --jsonl scores.jsonl --threshold 1.1
 
     A folder stands for all pictures and videos below it, in natural order, hidden ones left out. References of the
-    model (wordsight reference add) that lie beside it are taken in: score = s_pr + s_fnn + s_img.
+    model (wordsight reference add) that lie beside it are taken in: score = s_pr + s_fnn + s_img. So is its calibration
+    (wordsight calibrate): every frame is then good, unsure or a defect.
     """
     from rich.console import Console
 
     from wordsight.runtime import heat
+    from wordsight.runtime.decide_by import DecideBy
     from wordsight.runtime.errors import OutputError, SettingError
     from wordsight.runtime.loop import Tally, check_threshold, score_sources
     from wordsight.runtime.manifest import read_manifest
@@ -107,20 +115,24 @@ def run(
     check_threshold(threshold, top)
     if object_name is not None:
         object_column(manifest, object_name)
+    by = DecideBy.found(
+        model_path, object_name or manifest.prompts.object, few_shot, threshold, calibration, no_calibration
+    )
     if annotate and any(Path(text).is_dir() and Path(text).resolve() == annotate.resolve() for text in texts):
         raise OutputError(f"--annotate {annotate} is the folder the pictures come from; give another")
     sources = [open_source(text, exclude=annotate) for text in texts]
     originals = {path.resolve() for item in sources if isinstance(item, Files) for path in item.paths}
     written = (jsonl, errors)
-    kept = {*originals, Path(model_path).resolve(), *([place.resolve()] if place else [])}
+    beside = [path.resolve() for path in (place, by.file) if path is not None]
+    kept = {*originals, Path(model_path).resolve(), *beside}
     if any(path is not None and path.resolve() in kept for path in written):
         raise OutputError(
-            "--jsonl or --errors names the model, its references or one of the sources; give another file"
+            "--jsonl or --errors names the model, its references, its calibration or a source; give another file"
         )
     if show:
-        sinks.append(Window(top, threshold, overlay))
+        sinks.append(Window(top, by.threshold, overlay, by.unsure))
     if annotate:
-        sinks.append(AnnotatedPictures(annotate, top, threshold, originals, overlay))
+        sinks.append(AnnotatedPictures(annotate, top, by.threshold, originals, overlay, by.unsure))
 
     tally = Tally()
     troubles = Troubles(kept=error_lines is not None)
@@ -146,7 +158,8 @@ def run(
         task = progress.add_task("scoring", total=total)
         try:
             score_sources(
-                loaded, sources, sinks, tally=tally, batch=batch, threshold=threshold, level=level,
+                loaded, sources, sinks, tally=tally, batch=batch, level=level,
+                threshold=by.threshold, unsure=by.unsure, gate=by.gate,
                 on_failure=on_failure, on_item=lambda: progress.advance(task),
             )  # fmt: skip
         except KeyboardInterrupt:
@@ -157,7 +170,8 @@ def run(
             error_lines.begin()  # no failures is an empty file, never the failures of an earlier run
 
     sum_told = told(few_shot, manifest.score.w_pr, manifest.score.w_fnn) if few_shot else None
-    remarks = []
+    sum_told = "; ".join(filter(None, (sum_told, by.told))) or None
+    remarks = [by.remark(opened.backend)] if by.remark(opened.backend) else []
     if object_name is not None:
         remarks.append(f"s_pr and score are those of the object {object_name!r}")
     if "heatmap" in manifest.outputs and (jsonl or overlay):

@@ -35,6 +35,7 @@ class AnnotatedPictures:
         threshold: float | None,
         originals: Iterable[Path] = (),
         heat: bool = False,
+        unsure: float | None = None,
     ) -> None:
         """Make the folder.
 
@@ -44,12 +45,13 @@ class AnnotatedPictures:
             threshold: marked on the bar where it is given.
             originals: the files that are scored, none of which may be overwritten.
             heat: draw heat maps over the pictures.
+            unsure: marked, too, where it is given.
 
         Raises:
             OutputError: the folder cannot be made or written to.
         """
         self.folder = check_output_folder(folder)
-        self._draw: Callable[[Result], Image] = lambda result: annotate(result, top, threshold, heat)
+        self._draw: Callable[[Result], Image] = lambda result: annotate(result, top, threshold, heat, unsure)
         self._taken = {path.resolve() for path in originals}
         self._video: _Video | None = None
         self._video_of: tuple[str, tuple[int, ...]] | None = None

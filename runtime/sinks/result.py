@@ -88,8 +88,10 @@ class Sink(Protocol):
         ...
 
 
-def decide(score: float, threshold: float | None) -> Decision | None:
-    """Return "defect" from the threshold upwards, "good" below it, None without one."""
+def decide(score: float, threshold: float | None, unsure: float | None = None) -> Decision | None:
+    """Return "defect" from the threshold upwards, "unsure" from `unsure` up to it, "good" below, None without one."""
     if threshold is None:
         return None
-    return "defect" if score >= threshold else "good"
+    if score >= threshold:
+        return "defect"
+    return "good" if unsure is None or score < unsure else "unsure"

@@ -12,8 +12,8 @@ ALL_UP_TO = 40  # rows
 TOP = 10
 _STYLES = {"good": "green", "defect": "bold red", "unsure": "yellow"}
 
-# Score, place, name, the scores it is summed of, decision.
-Row = tuple[float, int, str, tuple[float, ...], str | None]
+# Score, place, name, the scores it is summed of, decision, why it is that although the score says otherwise.
+Row = tuple[float, int, str, tuple[float, ...], str | None, str | None]
 
 
 class Table:
@@ -30,7 +30,7 @@ class Table:
         """Take one result."""
         name = result.frame.name + (f" #{result.frame.index}" if result.frame.fps is not None else "")
         parts = (result.s_pr, result.s_fnn, *(() if result.s_img is None else (result.s_img,)))
-        row = (result.score, -self.count, name, parts, result.decision)
+        row = (result.score, -self.count, name, parts, result.decision, result.reason)
         self.count += 1
         if result.decision:
             self.decisions[result.decision] = self.decisions.get(result.decision, 0) + 1
@@ -67,7 +67,8 @@ class Table:
         decided = bool(self.decisions)
         if decided:
             table.add_column("decision", no_wrap=True)
-        for score, _, name, parts, decision in shown:
+        for score, _, name, parts, decision, reason in shown:
             cells = [Text(name), Text(f"{score:.4f}", "bold"), *(Text(f"{part:.4f}") for part in parts)]
-            table.add_row(*cells, *([Text(decision or "", _STYLES.get(decision or "", ""))] if decided else []))
+            told = f"{decision}: {reason}" if reason else decision or ""
+            table.add_row(*cells, *([Text(told, _STYLES.get(decision or "", ""))] if decided else []))
         console.print(table)

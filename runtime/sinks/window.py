@@ -21,19 +21,20 @@ class WindowClosed(Exception):
 class Window:
     """Shows each result as it comes; q, Esc or closing the window ends the run."""
 
-    def __init__(self, top: float, threshold: float | None, heat: bool = False) -> None:
+    def __init__(self, top: float, threshold: float | None, heat: bool = False, unsure: float | None = None) -> None:
         """Find out whether a window can be opened here at all.
 
         Args:
             top: highest score there can be.
             threshold: marked on the bar where it is given.
             heat: draw heat maps over the pictures.
+            unsure: marked, too, where it is given.
 
         Raises:
             MissingPart: OpenCV is built without windows, or there is no display.
         """
         check_window()
-        self._top, self._threshold, self._heat = top, threshold, heat
+        self._top, self._threshold, self._heat, self._unsure = top, threshold, heat, unsure
         self._open = False
 
     def write(self, result: Result) -> None:
@@ -47,7 +48,7 @@ class Window:
         if not self._open:
             cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
             self._open = True
-        cv2.imshow(TITLE, annotate(result, self._top, self._threshold, self._heat))
+        cv2.imshow(TITLE, annotate(result, self._top, self._threshold, self._heat, self._unsure))
         key = cv2.waitKey(_PICTURE_MS if result.frame.fps is None else 1) & 0xFF
         if key in _STOP_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
             raise WindowClosed

@@ -95,6 +95,19 @@ def test_decision(score, threshold, expected):
     assert decide(score, threshold) == expected
 
 
+@pytest.mark.parametrize(
+    ("score", "expected"), [(0.5, "good"), (0.6, "unsure"), (0.9, "unsure"), (1.0, "defect"), (2.0, "defect")]
+)
+def test_decision_with_a_grey_zone(score, expected):
+    assert decide(score, 1.0, unsure=0.6) == expected
+
+
+def test_the_grey_zone_lies_between_two_marks():
+    drawn = annotate(result(0.0, shape=(300, 400), decision="good"), top=2.0, threshold=1.5, unsure=0.5)
+    marked = (drawn[300 + 2] == drawn[300 + 2, 300]).all(axis=1)
+    assert np.flatnonzero(marked).tolist() == [100, 101, 300, 301]
+
+
 @pytest.mark.parametrize(("decision", "colour"), [("good", GOOD), ("defect", DEFECT), (None, PLAIN)])
 def test_bar_is_as_long_as_the_score_and_has_the_decisions_colour(decision, colour):
     drawn = annotate(result(0.5, shape=(300, 400), decision=decision), top=2.0)

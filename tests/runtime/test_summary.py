@@ -64,3 +64,4 @@ class _Result:
     def __init__(self, number):
         self.frame = type("Frame", (), {"name": f"p{number}", "index": 0, "fps": None})
         self.score, self.s_pr, self.s_fnn, self.decision, self.s_img = number / 60, 0.1, 0.1, None, None
+        self.reason = None

@@ -1,0 +1,268 @@
+"""`wordsight calibrate`: thresholds from good frames alone, checked with defects. Heavy imports sit inside."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from wordsight.runtime.calibrate import Checked, Gathered
+    from wordsight.runtime.calibration import Calibration
+    from wordsight.runtime.figures import Figure
+    from wordsight.runtime.sources import Failure, Source
+
+_TOLD = 2  # failures, one line each; the lines of a command that fails stay within eight
+
+
+class CheckTakesAll(TyperCommand):
+    """`--check DEFECT...`: every word behind it, up to the next option, is a defect to check with.
+
+    A shell spreads `--check defects/*` out, and of an option with one value all but the first would count as good.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the option before each of its words."""
+        return super().parse_args(ctx, spread(args, "--check"))
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(help="Exported model.", show_default=False)],
+    good: Annotated[
+        list[str], typer.Argument(help="Good frames: files, folders, quoted globs, videos.", show_default=False)
+    ],
+    false_alarms: Annotated[
+        float, typer.Option(metavar="RATE", help="Share of good frames that may be called defects, up to 0.1.")
+    ] = 0.01,
+    confidence: Annotated[float, typer.Option(help="That it is no more, 0.5 to 0.9999.")] = 0.95,
+    check: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DEFECT...", help="Defects: how many would be caught? They move no threshold."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="[MODEL.calibration.json]")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")] = None,
+    backend: Annotated[str, typer.Option(help="auto, ort or another engine; wordsight doctor lists them.")] = "auto",
+    object_name: Annotated[
+        str | None, typer.Option("--object", help="An object that the model knows by name; wordsight info lists them.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=1024, help="Most frames to a batch.")] = 32,
+    references: Annotated[
+        Path | None, typer.Option(help="As of wordsight run. [MODEL.references.safetensors if there]")
+    ] = None,
+    no_references: Annotated[bool, typer.Option("--no-references", help="Leave references aside.")] = False,
+    shots: Annotated[int | None, typer.Option(help="Take the first K references. [all]", metavar="K")] = None,
+    method: Annotated[
+        Literal["embedding", "association"] | None,
+        typer.Option("--s-img", help="Compare whole images, or patches and windows (ViTs). [embedding]"),
+    ] = None,
+    weight_img: Annotated[float | None, typer.Option(help="Weight of s_img in the score. [1]")] = None,
+) -> None:
+    """Set the thresholds of a model from good frames alone; wordsight run then decides good, unsure or defect.
+
+    Example: wordsight calibrate line3.onnx good/ --false-alarms 0.01 --check scratched/ chipped/
+
+    No assumption is made about how scores are distributed: 1% at 95% confidence takes 299 good frames, 5% takes 59.
+    They must be independent, one of each part. Exposure and sharpness of the same frames set the limits beyond which a
+    picture is unsure. With references beside the model, calibrate on other frames than those.
+    """
+    from rich.console import Console
+
+    from wordsight.runtime.calibrate import calibrated, checked, gather, refuse_live, require_apart
+    from wordsight.runtime.calibration import default_path, write_calibration
+    from wordsight.runtime.errors import OutputError
+    from wordsight.runtime.figures import write_figures
+    from wordsight.runtime.files import check_output_file
+    from wordsight.runtime.manifest import read_manifest
+    from wordsight.runtime.model import Model
+    from wordsight.runtime.run_references import ReferenceOptions
+    from wordsight.runtime.sources import open_source
+    from wordsight.runtime.sources.files import Files
+    from wordsight.runtime.thresholds import frames_needed
+    from wordsight.runtime.view import object_column
+
+    # All that can be refused is refused before any work, cheapest first.
+    needed = frames_needed(false_alarms, confidence)
+    target = check_output_file(output or default_path(model))
+    targets = [target, *([check_output_file(json_file)] if json_file else [])]
+    manifest = read_manifest(model)
+    known = ReferenceOptions(references, no_references, shots, method, weight_img)
+    place = known.place(model)
+    few_shot = known.read(place) if place else None
+    if object_name is not None:
+        object_column(manifest, object_name)
+    sources, defects = [open_source(text) for text in good], [open_source(text) for text in check or []]
+    refuse_live([*sources, *defects])
+    originals = {
+        path.resolve() for source in [*sources, *defects] if isinstance(source, Files) for path in source.paths
+    }
+    originals |= {Path(model).resolve(), *([place.resolve()] if place else [])}
+    resolved = [path.resolve() for path in targets]
+    if len(set(resolved)) < len(resolved) or originals.intersection(resolved):
+        raise OutputError("an output names the model, its references, a frame or the other output; give another file")
+    _require_enough(sources, needed, false_alarms, confidence)
+
+    err = Console(stderr=True, highlight=False)
+    opened = Model(
+        model, backend=backend, batch_size=batch, object=object_name, references=few_shot,
+        on_step=lambda step: err.print(step, soft_wrap=True, markup=False),
+    )  # fmt: skip
+    with opened as loaded, _progress(err) as progress:
+
+        def scored(title: str, sources: "list[Source]") -> "Gathered":
+            counts = [source.count for source in sources]
+            task = progress.add_task(title, total=None if None in counts else sum(count or 0 for count in counts))
+            return gather(loaded, sources, batch=batch, on_item=lambda: progress.advance(task))
+
+        normal = scored("good", sources)
+        found = calibrated(loaded, normal, false_alarms, confidence)
+        anomalous = scored("to check", defects) if defects else None
+        if anomalous is not None:
+            require_apart(normal, anomalous)
+    on_good = checked(normal, found.thresholds, found.gate)
+    on_defects = checked(anomalous, found.thresholds, found.gate) if anomalous is not None else None
+    write_calibration(target, found)
+    if json_file:
+        write_figures(json_file, "calibrate", figures(found, on_good, on_defects))
+    failures = normal.failures + (anomalous.failures if anomalous is not None else [])
+    _tell(found, on_good, on_defects, normal, failures, target, err)
+    if failures:
+        raise typer.Exit(1)
+
+
+calibrate.command_class = CheckTakesAll  # type: ignore[attr-defined]  # see cli._register
+
+
+def spread(args: list[str], option: str) -> list[str]:
+    """Return arguments in which `option a b` has become `option a option b`; a word that begins with - ends it."""
+    spread: list[str] = []
+    taking = False
+    for word in args:
+        if word.startswith("-"):
+            taking = word == option
+            if taking:
+                continue
+        spread += [option, word] if taking else [word]
+    return spread
+
+
+def figures(found: "Calibration", good: "Checked", defects: "Checked | None") -> "list[Figure]":
+    """Return what the command found out, for machines."""
+    from wordsight.runtime.figures import Figure
+
+    rows = [
+        Figure("threshold.unsure", found.unsure, n=found.frames),
+        Figure("threshold.defect", found.defect, n=found.frames),
+        Figure("false_alarms.asked", found.rate),
+        Figure("false_alarms.confidence", found.confidence),
+        Figure("frames.repeated", float(found.repeated)),
+    ]
+    for name, what in (("good", good), ("check", defects)):
+        total = sum(what.decisions.values()) if what is not None else 0
+        for decision in ("good", "unsure", "defect"):
+            share = what.decisions[decision] / total if what is not None and total else None
+            rows.append(Figure.or_reason(f"{name}.{decision}", share, "no frames to check with", n=total or None))
+    return rows
+
+
+def _require_enough(sources: "list[Source]", needed: int, rate: float, confidence: float) -> None:
+    """Refuse too few pictures before a model is loaded; how many frames a video has, only scoring tells."""
+    from wordsight.runtime.sources.content import claims_to_be, kind_of_file
+    from wordsight.runtime.sources.files import Files
+    from wordsight.runtime.thresholds import thresholds
+
+    paths = [path for source in sources if isinstance(source, Files) for path in source.paths]
+    if len(paths) >= needed:
+        return
+    for path in paths:
+        try:
+            if claims_to_be(path) == "video" or kind_of_file(path) == "video":
+                return
+        except OSError:
+            pass  # told when its turn comes
+    thresholds([0.0] * len(paths), rate, confidence)
+
+
+def _tell(
+    found: "Calibration",
+    good: "Checked",
+    defects: "Checked | None",
+    normal: "Gathered",
+    failures: "list[Failure]",
+    target: Path,
+    err: Any,
+) -> None:
+    from rich.console import Console
+
+    from wordsight.runtime.urls import scrubbed
+
+    out = Console(highlight=False)
+    kept = f"calibration: {target}; wordsight run takes it in from now on"
+    rate = f"at most {found.rate:.3g} of new good frames are called defects, with confidence {found.confidence:g}"
+    notes = [f"{rate}, if these {found.frames} are independent and the line stays as it is"]
+    gate = found.gate
+    notes.append(
+        f"a picture is unsure, too, with a mean grey level outside {gate.darkest:.1f} to {gate.brightest:.1f}, over "
+        f"{gate.most_clipped:.1%} blown out, or a sharpness below {gate.least_sharp:.4g}"
+    )
+    warnings = []
+    if found.repeated or normal.known:
+        warnings.append(f"warning: left out: {found.repeated} repeated frames, {normal.known} that are references")
+    if normal.of_videos:
+        warnings.append(
+            f"warning: {normal.of_videos} frames are of videos: several of one part are not independent, and the "
+            "bound does not hold for them; give one a part"
+        )
+    if not failures:
+        _table(found, good, defects, out)
+        lines = [*notes, kept]
+        if defects is not None and defects.missed:
+            first = ", ".join(defects.missed[:4])
+            lines.append(f"missed, lowest scores first: {first}" + (" ..." if len(defects.missed) > 4 else ""))
+    else:
+        counts = f"unsure above {found.unsure:.4f}, defect above {found.defect:.4f}, from {found.frames} good frames"
+        if defects is not None:
+            told = {"caught": "defect", "unsure": "unsure", "missed": "good"}
+            counts += "; to check: " + ", ".join(f"{defects.decisions[key]} {name}" for name, key in told.items())  # type: ignore[index]
+        lines = [counts, kept]
+    for line in lines:
+        out.print(line, soft_wrap=True, markup=False)
+    for failure in failures[:_TOLD]:
+        warnings.append(f"wordsight: {failure.source}: {failure.reason}")
+    if len(failures) > _TOLD:
+        warnings.append(f"wordsight: and {len(failures) - _TOLD} more could not be read")
+    for line in warnings:
+        err.print(scrubbed(" ".join(line.splitlines())), soft_wrap=True, markup=False)
+
+
+def _table(found: "Calibration", good: "Checked", defects: "Checked | None", out: Any) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("decision", no_wrap=True)
+    table.add_column("score", no_wrap=True)
+    columns = [("good frames", good), *([("to check", defects)] if defects is not None else [])]
+    for name, _ in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    spans = {
+        "good": f"up to {found.unsure:.4f}",
+        "unsure": f"up to {found.defect:.4f}, or doubtful",
+        "defect": "above",
+    }
+    styles = {"good": "green", "unsure": "yellow", "defect": "bold red"}
+    for decision, span in spans.items():
+        cells = []
+        for _, what in columns:
+            count, total = what.decisions[decision], sum(what.decisions.values())  # type: ignore[index]
+            cells.append(f"{count} ({count / total:.1%})" if total else "0")
+        table.add_row(Text(decision, styles[decision]), span, *cells)
+    out.print(table)
+
+
+def _progress(console: Any) -> Any:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
