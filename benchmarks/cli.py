@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wordsight.benchmarks.ablation_cli import ablation
+from wordsight.benchmarks.calibration_cli import calibration
 from wordsight.benchmarks.crops_cli import crops
 from wordsight.benchmarks.heatmap_cli import heatmap
 from wordsight.benchmarks.identity_cli import identity
@@ -38,6 +39,7 @@ app.command()(ablation)
 app.command()(peers)
 app.command()(latency)
 app.command()(throughput)
+app.command()(calibration)
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON as well.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; what is compared runs in turns.")]

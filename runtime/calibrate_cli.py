@@ -199,7 +199,7 @@ def _tell(
 
     out = Console(highlight=False)
     kept = f"calibration: {target}; wordsight run takes it in from now on"
-    rate = f"at most {found.rate:.3g} of new good frames are called defects, with confidence {found.confidence:g}"
+    rate = f"at most {100 * found.rate:.3g}% of new good frames are called defects, {100 * found.confidence:g}% sure"
     notes = [f"{rate}, if these {found.frames} are independent and the line stays as it is"]
     gate = found.gate
     notes.append(

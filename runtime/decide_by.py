@@ -76,10 +76,9 @@ class DecideBy:
         known = self.calibration
         if known is None:
             return f"--threshold decides; {self.aside} is left aside" if self.aside else ""
-        return (
-            f"unsure above {known.unsure:.4f}, defect above {known.defect:.4f}: at most {known.rate:.3g} of good "
-            f"frames called defects, confidence {known.confidence:g}, from {known.frames} of them ({self.file})"
-        )
+        rate = f"at most {100 * known.rate:.3g}% of good frames called defects, {100 * known.confidence:g}% sure"
+        zone = f"unsure above {known.unsure:.4f}, defect above {known.defect:.4f}"
+        return f"{zone}: {rate}, from {known.frames} of them ({self.file})"
 
     def remark(self, backend: str) -> str:
         """Return what is to be known where another engine scored the calibration; empty when it is the same."""

@@ -91,7 +91,7 @@ def test_a_run_decides_by_the_calibration_and_says_so(parts, save_picture, words
     assert [row.get("reason") for row in rows] == [None, None, None, "too dark", "too bright"]
     assert "1 good, 3 unsure, 1 defect" in done.out
     assert "unsure: too dark" in done.out
-    assert f"at most 0.1 of good frames called defects, confidence 0.95, from 60 of them ({FILE})" in done.out
+    assert f"at most 10% of good frames called defects, 95% sure, from 60 of them ({FILE})" in done.out
     assert len(list((parts / "drawn").iterdir())) == 5
 
 
