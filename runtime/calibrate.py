@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from wordsight.runtime.calibration import SCHEMA, Calibration, sketch, used_references
+from wordsight.runtime.calibration import MOST_SIZES, SCHEMA, Calibration, sketch, used_references
 from wordsight.runtime.errors import SettingError
 from wordsight.runtime.gate import Gate, Measures, limits, measure
 from wordsight.runtime.loop import Tally, score_sources
 from wordsight.runtime.reference_builder import frame_sha256
 from wordsight.runtime.sinks.result import Decision, Result, decide
+from wordsight.runtime.sources.cut import Roi
 from wordsight.runtime.sources.frame import Failure, Source, now
 from wordsight.runtime.thresholds import CalibrationError, Thresholds, thresholds
 
@@ -35,6 +36,7 @@ class Gathered:
         repeated: how many frames were there already.
         known: how many are references.
         of_videos: how many are of videos.
+        sizes: (width, height) of them, and how many had it.
         failures: inputs that could not be read.
     """
 
@@ -46,6 +48,7 @@ class Gathered:
     repeated: int = 0
     known: int = 0
     of_videos: int = 0
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
 
     def write(self, result: Result) -> None:
@@ -62,6 +65,7 @@ class Gathered:
             self.scores.append(result.score)
             self.measures.append(measure(frame.image))
             self.of_videos += frame.fps is not None
+            self.sizes[frame.image.shape[1], frame.image.shape[0]] += 1
 
     def close(self) -> None:
         """Nothing is open."""
@@ -105,7 +109,7 @@ def gather(
     return found
 
 
-def calibrated(model: "Model", good: Gathered, rate: float, confidence: float) -> Calibration:
+def calibrated(model: "Model", good: Gathered, rate: float, confidence: float, roi: Roi | None = None) -> Calibration:
     """Return what good frames say of the model.
 
     Args:
@@ -113,6 +117,7 @@ def calibrated(model: "Model", good: Gathered, rate: float, confidence: float) -
         good: independent good frames.
         rate: share of good frames that may be called defects.
         confidence: of that.
+        roi: what was cut out of every frame; told, not done here.
 
     Raises:
         SettingError: rate or confidence out of range.
@@ -137,7 +142,9 @@ def calibrated(model: "Model", good: Gathered, rate: float, confidence: float) -
     return Calibration(
         schema=SCHEMA, model_sha256=model.sha256, object=model.object, backend=model.backend,
         made=now().replace(tzinfo=None).isoformat(timespec="seconds") + "Z", rate=rate, confidence=confidence,
-        frames=len(good), repeated=good.repeated, unsure=found.unsure, defect=found.defect,
+        frames=len(good), repeated=good.repeated,
+        sizes=tuple(size for size, _ in good.sizes.most_common()) if len(good.sizes) <= MOST_SIZES else (),
+        roi=roi or (), unsure=found.unsure, defect=found.defect,
         scores=sketch(good.scores), gate=limits(good.measures, rate), references=used_references(model.few_shot),
     )  # fmt: skip
 

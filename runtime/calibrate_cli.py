@@ -7,12 +7,8 @@ import typer
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
-    from wordsight.runtime.calibrate import Checked, Gathered
-    from wordsight.runtime.calibration import Calibration
-    from wordsight.runtime.figures import Figure
-    from wordsight.runtime.sources import Failure, Source
-
-_TOLD = 2  # failures, one line each; the lines of a command that fails stay within eight
+    from wordsight.runtime.calibrate import Gathered
+    from wordsight.runtime.sources import Source
 
 
 class CheckTakesAll(TyperCommand):
@@ -38,6 +34,9 @@ def calibrate(
     check: Annotated[
         list[str] | None,
         typer.Option(metavar="DEFECT...", help="Defects: how many would be caught? They move no threshold."),
+    ] = None,
+    roi: Annotated[
+        str | None, typer.Option(metavar="X,Y,W,H", help="Region that is cut out of every frame, in pixels. [all]")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="[MODEL.calibration.json]")
@@ -70,6 +69,7 @@ def calibrate(
     from rich.console import Console
 
     from wordsight.runtime.calibrate import calibrated, checked, gather, refuse_live, require_apart
+    from wordsight.runtime.calibrate_report import figures, tell
     from wordsight.runtime.calibration import default_path, write_calibration
     from wordsight.runtime.errors import OutputError
     from wordsight.runtime.figures import write_figures
@@ -78,12 +78,14 @@ def calibrate(
     from wordsight.runtime.model import Model
     from wordsight.runtime.run_references import ReferenceOptions
     from wordsight.runtime.sources import open_source
+    from wordsight.runtime.sources.cut import Cut, parse_roi
     from wordsight.runtime.sources.files import Files
     from wordsight.runtime.thresholds import frames_needed
     from wordsight.runtime.view import object_column
 
     # All that can be refused is refused before any work, cheapest first.
     needed = frames_needed(false_alarms, confidence)
+    region = None if roi is None else parse_roi(roi)
     target = check_output_file(output or default_path(model))
     targets = [target, *([check_output_file(json_file)] if json_file else [])]
     manifest = read_manifest(model)
@@ -113,10 +115,11 @@ def calibrate(
         def scored(title: str, sources: "list[Source]") -> "Gathered":
             counts = [source.count for source in sources]
             task = progress.add_task(title, total=None if None in counts else sum(count or 0 for count in counts))
-            return gather(loaded, sources, batch=batch, on_item=lambda: progress.advance(task))
+            cut: list[Source] = [source if region is None else Cut(source, region) for source in sources]
+            return gather(loaded, cut, batch=batch, on_item=lambda: progress.advance(task))
 
         normal = scored("good", sources)
-        found = calibrated(loaded, normal, false_alarms, confidence)
+        found = calibrated(loaded, normal, false_alarms, confidence, region)
         anomalous = scored("to check", defects) if defects else None
         if anomalous is not None:
             require_apart(normal, anomalous)
@@ -126,7 +129,7 @@ def calibrate(
     if json_file:
         write_figures(json_file, "calibrate", figures(found, on_good, on_defects))
     failures = normal.failures + (anomalous.failures if anomalous is not None else [])
-    _tell(found, on_good, on_defects, normal, failures, target, err)
+    tell(found, on_good, on_defects, normal, failures, target, target == default_path(model), err)
     if failures:
         raise typer.Exit(1)
 
@@ -147,25 +150,6 @@ def spread(args: list[str], option: str) -> list[str]:
     return spread
 
 
-def figures(found: "Calibration", good: "Checked", defects: "Checked | None") -> "list[Figure]":
-    """Return what the command found out, for machines."""
-    from wordsight.runtime.figures import Figure
-
-    rows = [
-        Figure("threshold.unsure", found.unsure, n=found.frames),
-        Figure("threshold.defect", found.defect, n=found.frames),
-        Figure("false_alarms.asked", found.rate),
-        Figure("false_alarms.confidence", found.confidence),
-        Figure("frames.repeated", float(found.repeated)),
-    ]
-    for name, what in (("good", good), ("check", defects)):
-        total = sum(what.decisions.values()) if what is not None else 0
-        for decision in ("good", "unsure", "defect"):
-            share = what.decisions[decision] / total if what is not None and total else None
-            rows.append(Figure.or_reason(f"{name}.{decision}", share, "no frames to check with", n=total or None))
-    return rows
-
-
 def _require_enough(sources: "list[Source]", needed: int, rate: float, confidence: float) -> None:
     """Refuse too few pictures before a model is loaded; how many frames a video has, only scoring tells."""
     from wordsight.runtime.sources.content import claims_to_be, kind_of_file
@@ -182,83 +166,6 @@ def _require_enough(sources: "list[Source]", needed: int, rate: float, confidenc
         except OSError:
             pass  # told when its turn comes
     thresholds([0.0] * len(paths), rate, confidence)
-
-
-def _tell(
-    found: "Calibration",
-    good: "Checked",
-    defects: "Checked | None",
-    normal: "Gathered",
-    failures: "list[Failure]",
-    target: Path,
-    err: Any,
-) -> None:
-    from rich.console import Console
-
-    from wordsight.runtime.urls import scrubbed
-
-    out = Console(highlight=False)
-    kept = f"calibration: {target}; wordsight run takes it in from now on"
-    rate = f"at most {100 * found.rate:.3g}% of new good frames are called defects, {100 * found.confidence:g}% sure"
-    notes = [f"{rate}, if these {found.frames} are independent and the line stays as it is"]
-    gate = found.gate
-    notes.append(
-        f"a picture is unsure, too, with a mean grey level outside {gate.darkest:.1f} to {gate.brightest:.1f}, over "
-        f"{gate.most_clipped:.1%} blown out, or a sharpness below {gate.least_sharp:.4g}"
-    )
-    warnings = []
-    if found.repeated or normal.known:
-        warnings.append(f"warning: left out: {found.repeated} repeated frames, {normal.known} that are references")
-    if normal.of_videos:
-        warnings.append(
-            f"warning: {normal.of_videos} frames are of videos: several of one part are not independent, and the "
-            "bound does not hold for them; give one a part"
-        )
-    if not failures:
-        _table(found, good, defects, out)
-        lines = [*notes, kept]
-        if defects is not None and defects.missed:
-            first = ", ".join(defects.missed[:4])
-            lines.append(f"missed, lowest scores first: {first}" + (" ..." if len(defects.missed) > 4 else ""))
-    else:
-        counts = f"unsure above {found.unsure:.4f}, defect above {found.defect:.4f}, from {found.frames} good frames"
-        if defects is not None:
-            told = {"caught": "defect", "unsure": "unsure", "missed": "good"}
-            counts += "; to check: " + ", ".join(f"{defects.decisions[key]} {name}" for name, key in told.items())  # type: ignore[index]
-        lines = [counts, kept]
-    for line in lines:
-        out.print(line, soft_wrap=True, markup=False)
-    for failure in failures[:_TOLD]:
-        warnings.append(f"wordsight: {failure.source}: {failure.reason}")
-    if len(failures) > _TOLD:
-        warnings.append(f"wordsight: and {len(failures) - _TOLD} more could not be read")
-    for line in warnings:
-        err.print(scrubbed(" ".join(line.splitlines())), soft_wrap=True, markup=False)
-
-
-def _table(found: "Calibration", good: "Checked", defects: "Checked | None", out: Any) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("decision", no_wrap=True)
-    table.add_column("score", no_wrap=True)
-    columns = [("good frames", good), *([("to check", defects)] if defects is not None else [])]
-    for name, _ in columns:
-        table.add_column(name, justify="right", no_wrap=True)
-    spans = {
-        "good": f"up to {found.unsure:.4f}",
-        "unsure": f"up to {found.defect:.4f}, or doubtful",
-        "defect": "above",
-    }
-    styles = {"good": "green", "unsure": "yellow", "defect": "bold red"}
-    for decision, span in spans.items():
-        cells = []
-        for _, what in columns:
-            count, total = what.decisions[decision], sum(what.decisions.values())  # type: ignore[index]
-            cells.append(f"{count} ({count / total:.1%})" if total else "0")
-        table.add_row(Text(decision, styles[decision]), span, *cells)
-    out.print(table)
 
 
 def _progress(console: Any) -> Any:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MOST_SCORES = 1024
 """Scores that are kept for watching drift; of more frames, as many evenly spaced order statistics."""
+MOST_SIZES = 32
 _MAX_BYTES = 2**20
 _ANEW = "make it anew: wordsight calibrate MODEL GOOD..., or leave it aside: --no-calibration"
 
@@ -66,6 +67,8 @@ class Calibration:
         confidence: of that.
         frames: good frames, each counted once.
         repeated: frames that were left out, because they were there already.
+        sizes: (width, height) of the good frames as they were scored; none where they were more than `MOST_SIZES`.
+        roi: x, y, width, height that was cut out of each; empty for the whole frame.
         unsure: score from which a frame is not good, see `thresholds`.
         defect: score from which it is a defect.
         scores: ascending, of the good frames, or `MOST_SCORES` order statistics of theirs.
@@ -85,6 +88,8 @@ class Calibration:
     confidence: float
     frames: int
     repeated: int
+    sizes: tuple[tuple[int, int], ...]
+    roi: tuple[int, ...]
     unsure: float
     defect: float
     scores: tuple[float, ...]
@@ -99,6 +104,7 @@ class Calibration:
         require(0 < self.confidence < 1, "confidence", "a share", self.confidence)
         require(self.frames > 0, "frames", "at least 1", self.frames)
         require(self.unsure <= self.defect, "unsure", f"at most {self.defect}", self.unsure)
+        require(len(self.roi) in (0, 4), "roi", "none or four numbers", len(self.roi))
         good = 0 < len(self.scores) <= MOST_SCORES and list(self.scores) == sorted(self.scores)
         require(good, "scores", f"1 to {MOST_SCORES} ascending numbers", len(self.scores))
 
@@ -106,6 +112,10 @@ class Calibration:
     def thresholds(self) -> Thresholds:
         """Where good ends and defect begins."""
         return Thresholds(self.unsure, self.defect)
+
+    def unknown_size(self, width: int, height: int) -> bool:
+        """Whether no good frame had this size: another camera, or a region that was not cut out here or there."""
+        return bool(self.sizes) and (width, height) not in self.sizes
 
     def require_for(self, model_sha256: str, object_name: str, few_shot: "FewShot | None", label: str) -> None:
         """Compare with what is to be decided by it.

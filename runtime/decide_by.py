@@ -1,6 +1,7 @@
 """What `wordsight run` decides by: `--threshold`, the calibration beside the model, or nothing."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,6 +80,15 @@ class DecideBy:
         rate = f"at most {100 * known.rate:.3g}% of good frames called defects, {100 * known.confidence:g}% sure"
         zone = f"unsure above {known.unsure:.4f}, defect above {known.defect:.4f}"
         return f"{zone}: {rate}, from {known.frames} of them ({self.file})"
+
+    def unknown_sizes(self, seen: Iterable[tuple[int, int]]) -> str:
+        """Return the warning about frames, (height, width) each, of a size that no good one had; empty without."""
+        known = self.calibration
+        odd = [f"{width}x{height}" for height, width in seen if known is not None and known.unknown_size(width, height)]
+        if not odd:
+            return ""
+        more = f" and {len(odd) - 1} more sizes" if len(odd) > 1 else ""
+        return f"warning: no frame of {odd[0]}{more} was among those that it was calibrated on"
 
     def remark(self, backend: str) -> str:
         """Return what is to be known where another engine scored the calibration; empty when it is the same."""

@@ -170,7 +170,7 @@ def run(
             error_lines.begin()  # no failures is an empty file, never the failures of an earlier run
 
     sum_told = told(few_shot, manifest.score.w_pr, manifest.score.w_fnn) if few_shot else None
-    sum_told = "; ".join(filter(None, (sum_told, by.told))) or None
+    sum_told = "; ".join(filter(None, (sum_told, by.told, by.unknown_sizes(tally.seen)))) or None
     remarks = [by.remark(opened.backend)] if by.remark(opened.backend) else []
     if object_name is not None:
         remarks.append(f"s_pr and score are those of the object {object_name!r}")

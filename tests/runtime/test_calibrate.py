@@ -93,6 +93,24 @@ def test_a_run_decides_by_the_calibration_and_says_so(parts, save_picture, words
     assert "unsure: too dark" in done.out
     assert f"at most 10% of good frames called defects, 95% sure, from 60 of them ({FILE})" in done.out
     assert len(list((parts / "drawn").iterdir())) == 5
+    assert "warning: no frame of 30x30 was among those that it was calibrated on" in done.out
+    assert "warning" not in wordsight("run", "tiny.onnx", "bad").out
+
+
+def test_a_region_is_cut_out_of_every_frame(parts, save_picture, wordsight):
+    for grey in range(60, 120):
+        whole = np.full((50, 70, 3), 255, np.uint8)
+        whole[10:50, 20:60] = grey
+        save_picture(parts / "whole" / f"w{grey}.png", whole)
+    save_picture(parts / "whole" / "narrow.png", 80, (50, 59))
+    words = ("calibrate", "tiny.onnx", "whole", "--false-alarms", RATE, "--roi", "20,10,40,40", "-o", "c.json")
+    done = wordsight(*words, cwd=parts)
+    assert done.code == 1
+    assert "expected the region 40x40 at 20,10 within the frame, got 59x50" in done.err
+    assert calibrate(wordsight, parts).code == 0
+    cut, good = read_calibration(parts / "c.json"), read_calibration(parts / FILE)
+    assert (cut.scores, cut.unsure, cut.defect, cut.gate) == (good.scores, good.unsure, good.defect, good.gate)
+    assert (cut.roi, cut.sizes, good.roi, good.sizes) == ((20, 10, 40, 40), ((40, 40),), (), ((40, 40),))
 
 
 def test_threshold_and_no_calibration_set_it_aside(parts, wordsight):
@@ -106,7 +124,9 @@ def test_threshold_and_no_calibration_set_it_aside(parts, wordsight):
 
 
 def test_a_calibration_elsewhere_is_named(parts, wordsight):
-    assert calibrate(wordsight, parts, "-o", "c.json").code == 0
+    done = calibrate(wordsight, parts, "-o", "c.json")
+    assert done.code == 0
+    assert "takes it in with --calibration c.json" in done.out
     assert not (parts / FILE).exists()
     wordsight("run", "tiny.onnx", "bad", "--jsonl", "o.jsonl", cwd=parts)
     assert [row["decision"] for row in lines(parts / "o.jsonl")] == [None, None]
@@ -237,6 +257,9 @@ def test_a_score_without_room_above_gives_no_threshold(parts, save_picture, word
         (("--json", FILE), "names the model"),
         (("--backend", "abacus"), "abacus"),
         (("--object", "nut"), "nut"),
+        (("--roi", "1,2,3"), "expected a region as X,Y,WIDTH,HEIGHT"),
+        (("--roi", "1,2,0,4"), "expected a region"),
+        (("--roi", "-1,2,3,4"), "expected a region"),
     ],
 )
 def test_wrong_use_is_one_line_and_writes_nothing(parts, words, says, wordsight):

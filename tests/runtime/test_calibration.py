@@ -20,7 +20,8 @@ from wordsight.runtime.thresholds import CalibrationError
 def calibration():
     return Calibration(
         schema=1, model_sha256="a" * 64, object="part", backend="onnxruntime", made="2026-11-26T08:00:00Z", rate=0.01,
-        confidence=0.95, frames=300, repeated=2, unsure=0.30000000000000004, defect=0.7, scores=(0.1, 0.2, 0.7),
+        confidence=0.95, frames=300, repeated=2, sizes=((640, 480), (64, 64)), roi=(),
+        unsure=0.30000000000000004, defect=0.7, scores=(0.1, 0.2, 0.7),
         gate=Gate(20.0, 200.5, 0.01, 3.25), references=None,
     )  # fmt: skip
 
@@ -45,6 +46,8 @@ def test_what_is_written_is_read_to_the_last_digit(tmp_path, calibration):
         ({"frames": "many"}, "key frames: expected a whole number"),
         ({"unsure": 0.8}, "key unsure"),
         ({"scores": []}, "key scores"),
+        ({"sizes": [[640]]}, "key sizes[0]: expected 2 entries"),
+        ({"roi": [1, 2]}, "key roi"),
         ({"scores": [2, 1]}, "key scores"),
         ({"scores": [0.5] * (MOST_SCORES + 1)}, "key scores"),
         ({"gate": None}, "key gate: expected an object"),
