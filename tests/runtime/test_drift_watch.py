@@ -5,8 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from wordsight.runtime.drift_watch import DriftWatch, two_sample
+from wordsight.runtime.drift_watch import DriftWatch, p_value, widest_gap
 from wordsight.runtime.errors import SettingError
+
+
+def two_sample(first, second):
+    n, m = len(first), len(second)
+    gap = widest_gap(first, second)
+    return gap / (n * m), p_value(n, m, gap)
 
 
 def test_the_p_value_is_the_share_of_orders_that_stray_as_far():
@@ -42,6 +48,21 @@ def test_scores_that_moved_are_told_with_their_direction():
     for score in rng.normal(0.5, 0.1, 350):
         found = watch.add(score)
     assert found.state == "ok"  # and is taken back when they are as they were
+
+
+@pytest.mark.parametrize(("calibrated", "window", "looks"), [(400, 300, 10**6), (59, 40, 20), (3, 2, 10)])
+def test_a_look_that_is_cut_short_says_what_a_whole_one_would(calibrated, window, looks):
+    """Windows that move from not at all to altogether."""
+    rng = np.random.default_rng(2)
+    sample = np.sort(rng.random(calibrated))
+    watch = DriftWatch(sample.tolist(), window=window, every=1, looks=looks)
+    for at in range(window + 30):
+        found = watch.add(rng.random() + at / (window + 30))
+        if found.looks:
+            recent = np.sort(np.array(watch._recent))
+            distance, p = two_sample(sample, recent)
+            assert found.distance == distance
+            assert found.p == pytest.approx(min(1, p * looks), rel=1e-9)
 
 
 def test_a_look_comes_every_so_many_scores():

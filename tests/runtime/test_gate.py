@@ -32,6 +32,15 @@ def test_any_size_is_measured(shape):
     assert (found.grey, found.clipped, found.sharpness) == pytest.approx((77, 0, 0))
 
 
+def test_a_large_picture_is_measured_in_halves():
+    image = textured(3, shape=(2100, 2600))
+    image[1500:, 2000:] = 255
+    blocks = image[:, :, 0].reshape(525, 4, 650, 4).mean(axis=(1, 3))
+    found = measure(image)
+    assert found.grey == pytest.approx(blocks.mean(), abs=0.3)
+    assert found.clipped == pytest.approx((blocks >= 250).mean(), abs=1e-3)
+
+
 def test_faults_are_told_from_good_frames():
     gate = limits([measure(textured(seed, 115 + seed % 10)) for seed in range(60)], 0.01)
     good = textured(99)
