@@ -296,6 +296,18 @@ def test_a_full_disk_leaves_the_older_calibration(parts, process, wordsight):
     assert sorted(os.listdir(parts)) == ["bad", "good", "tiny.onnx", FILE]
 
 
+def test_an_interrupt_leaves_no_calibration(parts, wordsight, monkeypatch):
+    from wordsight.runtime import calibrate as module
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "frame_sha256", interrupted)
+    done = calibrate(wordsight, parts)
+    assert done.code == 130
+    assert not (parts / FILE).exists()
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

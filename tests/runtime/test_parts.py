@@ -4,6 +4,8 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wordsight.runtime.errors import SettingError
 from wordsight.runtime.parts import PartDecider, PartRule
@@ -23,7 +25,7 @@ def result(letter, part_id="A", at_s=0.0, score=0.5, reason=None, recipe=None):
 
 
 def decide(rule, letters):
-    """Decision and reason of one part whose frames were decided as the letters say."""
+    """Decision of one part whose frames were decided as the letters say."""
     decider = PartDecider(rule)
     for at, letter in enumerate(letters):
         assert decider.add(result(letter, at_s=at / 10), 100 + at / 10) == []
@@ -59,6 +61,25 @@ def decide(rule, letters):
 )
 def test_frames_decide_over_their_part(rule, letters, expected):
     assert decide(PartRule(**rule), letters) == expected
+
+
+@given(st.text("gud", min_size=1, max_size=12), st.integers(1, 4), st.integers(0, 4), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_n_of_m_is_what_a_look_at_every_stretch_finds(letters, n, more, hold):
+    """Against the definition, word by word: every stretch of m frames, and every frame's way back to a defect."""
+    m = n + more
+
+    def counts(at):
+        if letters[at] == "d":
+            return True
+        back = letters[: at + 1].rfind("d")
+        return hold and letters[at] == "u" and back >= 0 and set(letters[back + 1 : at + 1]) == {"u"}
+
+    def enough(so):
+        return any(sum(map(so, range(at, min(at + m, len(letters))))) >= n for at in range(len(letters)))
+
+    expected = "defect" if enough(counts) else "unsure" if enough(lambda at: letters[at] != "g") else "good"
+    assert decide(PartRule(defects=n, of=m, hold=hold), letters) == expected
 
 
 def test_a_part_ends_with_the_first_frame_of_the_next():
