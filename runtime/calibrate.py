@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from wordsight.runtime.calibration import MOST_SIZES, SCHEMA, Calibration, sketch, used_references
 from wordsight.runtime.errors import SettingError
 from wordsight.runtime.gate import Gate, Measures, limits, measure
@@ -21,6 +23,9 @@ from wordsight.runtime.thresholds import CalibrationError, Thresholds, threshold
 
 if TYPE_CHECKING:
     from wordsight.runtime.model import Model
+
+
+_ALIKE = 0.25  # correlation of neighbours below which at least half of the frames count
 
 
 @dataclass
@@ -72,6 +77,22 @@ class Gathered:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def alike(self) -> float | None:
+        """Return how much neighbours score alike, the rank correlation of each frame with the next; None for chance.
+
+        Frames of one part, or of one moment, lie beside each other in a folder: they are not independent then, and
+        count for less than they are. Of independent ones it scatters about 0 by 1 / sqrt(n).
+        """
+        count = len(self.scores)
+        if count < 3:
+            return None
+        # Of ties each gets a place of its own, in an order that tells nothing about where it lies.
+        order = np.lexsort((np.random.default_rng(0).random(count), np.array(self.scores)))
+        ranks = np.empty(count)
+        ranks[order] = np.arange(count)
+        found = float(np.corrcoef(ranks[:-1], ranks[1:])[0, 1])
+        return found if found > max(_ALIKE, 4 / count**0.5) else None
 
 
 @dataclass(frozen=True)

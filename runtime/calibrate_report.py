@@ -77,6 +77,12 @@ def tell(
             f"warning: {normal.of_videos} frames are of videos: several of one part are not independent, and the "
             "bound does not hold for them; give one a part"
         )
+    alike = normal.alike()
+    if alike is not None:
+        warnings.append(
+            f"warning: neighbours score alike (rank correlation {alike:.2f}): if they show the same part, or the same "
+            f"minute, these frames count for about {len(normal) * (1 - alike) / (1 + alike):.0f}; give one a part"
+        )
     if not failures:
         _table(found, good, defects, out)
         lines = [*notes, kept]

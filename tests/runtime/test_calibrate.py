@@ -10,6 +10,7 @@ import shutil
 import numpy as np
 import pytest
 
+from wordsight.runtime.calibrate import Gathered
 from wordsight.runtime.calibrate_cli import spread
 from wordsight.runtime.calibration import read_calibration
 from wordsight.runtime.thresholds import ranks
@@ -294,6 +295,27 @@ def test_a_full_disk_leaves_the_older_calibration(parts, process, wordsight):
     assert child.returncode == 2, out + err
     assert (parts / FILE).read_bytes() == before
     assert sorted(os.listdir(parts)) == ["bad", "good", "tiny.onnx", FILE]
+
+
+@pytest.mark.parametrize(("parts_of", "warned"), [(1, False), (10, True)])
+def test_frames_of_the_same_part_are_warned_of(tmp_path, tiny_model, save_picture, wordsight, parts_of, warned):
+    rng = np.random.default_rng(1)
+    for at, grey in enumerate(np.repeat(rng.uniform(40, 200, 300 // parts_of), parts_of)):
+        save_picture(tmp_path / "good" / f"{at}.png", (grey + rng.normal(0, 3, (9, 9, 3))).astype(np.uint8))
+    done = calibrate(wordsight, tmp_path)
+    assert done.code == 0, done.err
+    assert ("neighbours score alike" in done.err) == warned
+
+
+@pytest.mark.parametrize("rho", [0.5, 0.8])
+def test_likeness_is_the_correlation_that_the_scores_were_made_with(rho):
+    rng = np.random.default_rng(3)
+    scores = [0.0]
+    for noise in rng.normal(size=4000):
+        scores.append(rho * scores[-1] + (1 - rho**2) ** 0.5 * noise)
+    assert Gathered(scores=scores).alike() == pytest.approx(rho, abs=0.05)  # ranks: a little less than rho
+    assert Gathered(scores=rng.normal(size=400).tolist()).alike() is None
+    assert Gathered(scores=[0.0] * 400).alike() is None
 
 
 def test_an_interrupt_leaves_no_calibration(parts, wordsight, monkeypatch):
