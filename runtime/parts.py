@@ -1,6 +1,7 @@
 """A part and its decision: over the frames between two triggers, or those with one `part_id`.
 
     decider = PartDecider(PartRule(defects=2, of=3, deadline_ms=400))
+    for part in decider.begin("4711", ...): ...  # where a trigger tells that a part is there, before any frame of it
     for part in decider.add(result, now_s): ...
     for part in decider.overdue(now_s): ...      # when nothing comes
 
@@ -9,6 +10,7 @@ No clock and no thread of its own: whoever calls it says what time it is.
 
 from collections import Counter, deque
 from dataclasses import dataclass
+from datetime import datetime
 
 from wordsight.runtime.errors import SettingError
 from wordsight.runtime.line.events import event_id
@@ -30,7 +32,7 @@ class PartRule:
             frame of the next part, the next trigger, or after `gap_ms`.
         least: fewer frames than these decide nothing.
         gap_ms: a part ends when no frame of it came for so long; None: never by itself.
-        deadline_ms: from its first frame's capture; a part that is not decided by then is unsure, and late.
+        deadline_ms: from its trigger, or its first frame's capture; what is not decided by then is unsure, and late.
 
     Raises:
         SettingError: a number out of range.
@@ -76,20 +78,27 @@ class _Row:
 class _Open:
     """A part that frames still belong to."""
 
-    def __init__(self, rule: PartRule, part_id: str, first: Result) -> None:
-        self.part_id, self.first, self.last = part_id, first, first
+    def __init__(self, rule: PartRule, part_id: str, line: str, source: str, began_s: float, began: datetime) -> None:
+        self.part_id, self.line, self.source = part_id, line, source
+        self.began_s, self.began = began_s, began
+        self.last_s, self.ended = began_s, began
+        self.recipe: str | None = None
+        self.triggered = False
         self.frames = 0
-        self.score = first.score
+        self.score: float | None = None
         self.counts: Counter[Decision | None] = Counter()
         self.doubts: Counter[str] = Counter()
         self.defects, self.not_good = _Row(rule.defects, rule.of), _Row(rule.defects, rule.of)
         self.told = False
         self._hold, self._held = rule.hold, False
 
+    def follow(self, result: Result) -> None:
+        self.last_s, self.ended, self.recipe = result.frame.captured_s, result.frame.timestamp, result.recipe
+
     def take(self, result: Result) -> None:
-        self.last = result
+        self.follow(result)
         self.frames += 1
-        self.score = max(self.score, result.score)
+        self.score = result.score if self.score is None else max(self.score, result.score)
         decision = result.decision
         self.counts[decision] += 1
         if result.reason is not None:
@@ -100,7 +109,9 @@ class _Open:
 
 
 class PartDecider:
-    """Gathers one line's frames into parts. Frames without a `part_id` belong to no part, and are left alone.
+    """Gathers one line's frames into parts.
+
+    Frames without a `part_id` belong to the part that `begin` told of; without such a part they are left alone.
 
     Attributes:
         rule: see `PartRule`.
@@ -117,6 +128,24 @@ class PartDecider:
         self.strays = 0
         self._open: _Open | None = None
 
+    def begin(
+        self, part_id: str, *, line: str, source: str, at_s: float, stamp: datetime, recipe: str | None = None
+    ) -> list[PartResult]:
+        """Open a part at its trigger, and return the one that it ends: a part without a frame is told of, too.
+
+        Args:
+            part_id: of the part that comes now.
+            line: its line's name.
+            source: as in `Frame`.
+            at_s: monotonic clock of the trigger: the deadline counts from here.
+            stamp: wall clock of the trigger.
+            recipe: in force.
+        """
+        ended = self._ceased(at_s, at_s) + self.end()
+        self._open = _Open(self.rule, part_id, line, source, at_s, stamp)
+        self._open.recipe, self._open.triggered = recipe, True
+        return ended
+
     def add(self, result: Result, now_s: float) -> list[PartResult]:
         """Take a frame's result; return the parts that it ends, none to two.
 
@@ -126,15 +155,17 @@ class PartDecider:
         """
         frame = result.frame
         ended = self._ceased(frame.captured_s, now_s)  # by when it was taken: a busy engine ends no part
-        if frame.part_id is None:
-            return ended
-        if self._open is None or self._open.part_id != frame.part_id:
+        if frame.part_id is not None and (self._open is None or self._open.part_id != frame.part_id):
             ended += self.end()
-            self._open = _Open(self.rule, frame.part_id, result)
+            self._open = _Open(
+                self.rule, frame.part_id, result.line or "", frame.source, frame.captured_s, frame.timestamp
+            )
         part = self._open
+        if part is None or (frame.part_id is None and not part.triggered):
+            return ended
         if part.told:
             self.strays += 1
-            part.last = result
+            part.follow(result)
             return ended
         part.take(result)
         if self._is_late(part, now_s):
@@ -163,7 +194,7 @@ class PartDecider:
         part, gap = self._open, self.rule.gap_ms
         if part is None:
             return []
-        over_s = None if gap is None else part.last.frame.captured_s + gap / 1000
+        over_s = None if gap is None else part.last_s + gap / 1000
         if over_s is not None and taken_s > over_s:
             self._open = None
         elif not self._is_late(part, now_s):
@@ -172,28 +203,26 @@ class PartDecider:
 
     def _is_late(self, part: _Open, now_s: float) -> bool:
         deadline = self.rule.deadline_ms
-        return deadline is not None and now_s - part.first.frame.captured_s > deadline / 1000
+        return deadline is not None and now_s - part.began_s > deadline / 1000
 
     def _tell(self, part: _Open, late: bool = False) -> PartResult:
         part.told = True
         decision, reason = ("unsure", "late") if late else self._decide(part)
         self.decided[decision] += 1
         self.late += late
-        first = part.first
-        line = first.line or ""
         return PartResult(
-            line=line,
+            line=part.line,
             part_id=part.part_id,
             decision=decision,
             frames=part.frames,
             defects=part.counts["defect"],
             unsure=part.counts["unsure"],
             score=part.score,
-            began=first.frame.timestamp,
-            ended=part.last.frame.timestamp,
+            began=part.began,
+            ended=part.ended,
             late=late,
-            recipe=part.last.recipe,
-            event_id=event_id(line, first.frame.source, part.part_id, first.frame.timestamp),
+            recipe=part.recipe,
+            event_id=event_id(part.line, part.source, part.part_id, part.began),
             reason=reason,
         )
 

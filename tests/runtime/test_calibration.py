@@ -1,5 +1,6 @@
 """The file of a calibration: as written so read, and one clear line for anything else."""
 
+import dataclasses
 import json
 
 import pytest
@@ -109,6 +110,20 @@ def test_absent_a_folder_and_a_huge_file(tmp_path):
     (tmp_path / "huge").write_bytes(b" " * (2**20 + 1))
     with pytest.raises(CalibrationError, match="larger than"):
         read_calibration(tmp_path / "huge")
+
+
+def test_it_is_held_against_what_it_is_to_decide(calibration):
+    calibration.require_for("a" * 64, "part", None, "c.json")
+    for sha256, word, says in (
+        ("b" * 64, "part", "another model"),
+        ("a" * 64, "nut", "the object 'part', not of 'nut'"),
+    ):
+        with pytest.raises(CalibrationError, match=says) as raised:
+            calibration.require_for(sha256, word, None, "c.json")
+        assert "--no-calibration" in str(raised.value)
+    assert calibration.unknown_size(65, 64)
+    assert not calibration.unknown_size(640, 480)
+    assert not dataclasses.replace(calibration, sizes=()).unknown_size(1, 1)
 
 
 def test_of_many_scores_the_quantiles_are_kept():

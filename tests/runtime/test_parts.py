@@ -178,6 +178,41 @@ def test_with_a_deadline_a_certain_defect_is_told_at_once():
     assert decider.end() == []
 
 
+def begin(decider, part_id, at_s):
+    stamp = BEGAN + timedelta(seconds=at_s)
+    return decider.begin(part_id, line="press", source="camera:0", at_s=100 + at_s, stamp=stamp, recipe="nut")
+
+
+def test_a_triggered_part_of_which_no_frame_came_is_told_of():
+    decider = PartDecider(PartRule(deadline_ms=400))
+    assert begin(decider, "A", 0) == []
+    (part,) = decider.overdue(100.5)
+    assert (part.part_id, part.decision, part.late, part.frames, part.score) == ("A", "unsure", True, 0, None)
+    assert (part.began, part.ended, part.recipe) == (BEGAN, BEGAN, "nut")
+    assert begin(decider, "B", 1) == []
+    (part,) = begin(decider, "C", 1.2)
+    assert (part.part_id, part.late, part.reason) == ("B", False, "0 of 1 frames")
+
+
+def test_frames_between_two_triggers_are_one_part():
+    decider = PartDecider(PartRule(defects=2, deadline_ms=1000))
+    begin(decider, "A", 0)
+    assert decider.add(result("d", None, 0.1), 100.1) == []
+    assert decider.add(result("g", None, 0.2), 100.2) == []
+    (part,) = begin(decider, "B", 0.5)
+    assert (part.part_id, part.decision, part.frames) == ("A", "good", 2)
+    assert decider.add(result("d", "B", 0.6), 100.6) == []
+    (part,) = decider.add(result("d", None, 0.7), 100.7)
+    assert (part.part_id, part.decision, part.frames) == ("B", "defect", 2)
+
+
+def test_the_deadline_counts_from_the_trigger():
+    decider = PartDecider(PartRule(frames=1, deadline_ms=400))
+    begin(decider, "A", 0)
+    (part,) = decider.add(result("g", "A", 0.3), 100.45)
+    assert part.late
+
+
 def test_a_part_that_never_ends_takes_no_memory():
     decider = PartDecider(PartRule(defects=5, of=7))
     for at in range(5000):
