@@ -6,7 +6,8 @@ VENV   := .venv
 LEAN   := .venv-lean
 PEERS  := .venv-peers
 BIN    := $(VENV)/bin
-LEAN_TESTS := tests/runtime --ignore=tests/runtime/reference
+# What the lean environment lacks is not tried in it: the same tests run in the other one.
+LEAN_TESTS := tests/runtime --ignore=tests/runtime/reference -m "not full and not openvino and not tensorrt"
 LOCK_FLAGS := --universal --generate-hashes --python-version 3.10 --no-emit-index-url --custom-compile-command "make lock" --quiet
 
 # The project never talks to a model hub by itself while it is being tested or shown.
@@ -15,7 +16,7 @@ export UV_PYTHON_DOWNLOADS = never
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint types layers lean test-lean bench peers peers-env packaged-demo lock format clean
+.PHONY: help env demo test test-full lint types layers lean test-lean bench peers peers-env packaged-demo lock format clean
 
 help:  ## what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +51,9 @@ demo: env  ## words -> head -> one file -> scored pictures -> report.html, on th
 test: env lint types layers  ## lint, types, layers, all tests, and the runtime's tests in the lean environment
 	$(BIN)/python -m pytest -q
 	@$(MAKE) --no-print-directory test-lean
+
+test-full: env  ## what is too long for every run: every precision for every target, on mini
+	$(BIN)/python -m pytest -q -m full
 
 test-lean: lean
 	$(LEAN)/bin/python -m pytest -q -p no:cacheprovider $(LEAN_TESTS)

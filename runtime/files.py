@@ -15,6 +15,9 @@ from wordsight.runtime.errors import OutputError
 # An error of `write()` names no file; these are the ones a full or failing disk gives.
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
+PARTS = ".wordsight-*.part"
+"""Names of files that are being written, as a pattern; after a power cut one may be left."""
+
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str], mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any]]:
@@ -42,7 +45,7 @@ def whole_file(path: str | os.PathLike[str], mode: Literal["wb", "w"] = "wb") ->
             yield direct
         return
     # Not derived from the target's name, which may already be as long as the file system allows.
-    temporary = target.parent / f".wordsight-{secrets.token_hex(8)}.part"
+    temporary = target.parent / PARTS.replace("*", secrets.token_hex(8))
     try:
         # 0o666 less the umask, as for any other new file; mkstemp's 0o600 would lock out the colleague next door.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)

@@ -4,19 +4,23 @@ A serialised engine is a program. So it is taken from a folder of our own alone,
 and nobody else may write, whose bytes have the hash that its sidecar names. What is not, is not loaded but built anew.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import stat
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from wordsight.runtime.errors import ModelError
-from wordsight.runtime.files import whole_file
+from wordsight.runtime.files import PARTS, whole_file
 
 SUFFIX = ".engine"
+_LEFT_S = 3600
+"""Seconds after which a file that was never finished is a crash's."""
 
 
 class EngineRefused(ModelError):
@@ -117,7 +121,8 @@ def read_engine(folder: Path, key: EngineKey) -> bytes:
 def write_engine(folder: Path, key: EngineKey, data: bytes, facts: dict[str, Any]) -> Path:
     """Keep an engine with its sidecar; each appears whole or not at all, and together they match or are refused.
 
-    Engines that this one replaces (of another version or another model, else for the same) are removed.
+    Engines that this one replaces (of another version or another model, else for the same) are removed, and what a
+    crash left half-written.
 
     Args:
         folder: made if it is not there.
@@ -135,6 +140,10 @@ def write_engine(folder: Path, key: EngineKey, data: bytes, facts: dict[str, Any
         if other not in (None, key) and replace(other, version=key.version, model_sha256=key.model_sha256) == key:
             old.unlink(missing_ok=True)
             _sidecar_path(old).unlink(missing_ok=True)
+    for part in folder.glob(PARTS):
+        with contextlib.suppress(OSError):  # it may have been finished meanwhile
+            if time.time() - part.stat().st_mtime > _LEFT_S:  # or another process is still writing it
+                part.unlink()
     return path
 
 

@@ -16,7 +16,7 @@ Progress = Callable[[float, str], None]
 
 WORKSPACES = (1 << 30, 1 << 28)
 """Bytes of scratch memory to try, in turn, when the default is too much for the GPU's memory."""
-LEAST = {"bf16": 80, "fp8": 89}
+LEAST = {"fp32": 0, "fp16": 0, "int8": 0, "bf16": 80, "fp8": 89}
 """Compute capability, times ten, from which a GPU has the precision."""
 
 
@@ -31,11 +31,12 @@ def check_precision(precision: str, capability: str) -> None:
     Raises:
         SettingError: says which GPUs have it.
     """
-    least = LEAST.get(precision, 0)
-    if int(re.sub(r"\D", "", capability) or 0) < least:
+    least, here = LEAST.get(precision, 0), int(re.sub(r"\D", "", capability) or 0)
+    if here < least:
+        *most, last = (name for name, from_ in LEAST.items() if from_ <= here)
         raise SettingError(
             f"{precision} needs a GPU of compute capability {least / 10:.1f} or later, got {capability}; "
-            "fp32, fp16 and int8 files run there"
+            f"{', '.join(most)} and {last} files run there"
         )
 
 
@@ -70,6 +71,11 @@ def build_engine(
         ModelError: the parser or the builder refuses, or there is not enough memory.
         KeyboardInterrupt: the user ended it.
     """
+    if capability == "SM75" and targets(trt):  # TensorRT for RTX says so of any file, in words that help nobody
+        raise SettingError(
+            f"{trt.__name__} multiplies no fp32 matrices on SM75 (Turing), and every file scores in fp32; "
+            "use tensorrt or ort-cuda there"
+        )
     check_precision(manifest.precision, capability)
     log = messages(trt)
     builder = trt.Builder(log)

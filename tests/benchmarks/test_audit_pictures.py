@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -16,8 +17,6 @@ from wordsight.train.checkpoint import save_heads
 from wordsight.train.encoders import load_encoder
 from wordsight.train.fit import Settings, train_heads
 from wordsight.train.mini import training_nouns
-
-cv2 = pytest.importorskip("cv2")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ these (normalisation, resizing, publisher) takes part.
 from __future__ import annotations
 
 import copy
-import importlib.util
 import warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -177,7 +176,6 @@ def test_embeddings_tell_frames_apart(shipped):
 
 
 @pytest.mark.tensorrt
-@pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="needs: pip install 'wordsight[rtx]'")
 def test_parser_and_builder_take_the_file(shipped, build_engine):
     manifest = read_manifest(shipped.path)
     assert build_engine(shipped.path.read_bytes(), manifest.input.shape, tuple(manifest.outputs)) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 from collections import Counter
 
 import numpy as np
@@ -125,7 +124,7 @@ def test_onnx_runtime_runs_fp16_as_torch_does(small_encoder, heads):
             np.testing.assert_allclose(found[name], wanted, atol=3e-3, err_msg=name)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="needs: pip install 'wordsight[openvino]'")
+@pytest.mark.openvino
 def test_bf16_goes_to_openvino_where_onnx_runtime_refuses_it(small_encoder, heads):
     detector = detector_of(small_encoder, heads, "bf16")
     model = build_graph(detector, opset=20).SerializeToString()

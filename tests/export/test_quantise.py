@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
 from collections.abc import Sequence
 
 import numpy as np
@@ -226,7 +225,6 @@ def test_a_graph_of_another_make_is_refused():
 
 
 @pytest.mark.tensorrt
-@pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="needs: pip install 'wordsight[rtx]'")
 @pytest.mark.parametrize(
     ("kind", "capability", "taken"),
     [(kind, sm, True) for kind in KINDS for sm in ("SM89", "SM120")]

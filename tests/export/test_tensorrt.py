@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -16,10 +14,7 @@ from wordsight.export.graph import build_graph
 from wordsight.export.parity import parity_frames
 from wordsight.runtime.manifest import read_manifest
 
-pytestmark = [
-    pytest.mark.tensorrt,
-    pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="needs: pip install 'wordsight[rtx]'"),
-]
+pytestmark = pytest.mark.tensorrt
 
 
 def test_parser_and_builder_take_the_graph(exported, build_engine):

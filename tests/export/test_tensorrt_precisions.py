@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,7 @@ from wordsight.export.onnx import export_model
 from wordsight.export.precision import PRECISIONS
 from wordsight.runtime.manifest import read_manifest
 
-pytestmark = [
-    pytest.mark.tensorrt,
-    pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="needs: pip install 'wordsight[rtx]'"),
-]
+pytestmark = pytest.mark.tensorrt
 
 SHARE = {"fp32": 1.0, "fp16": 0.5, "bf16": 0.5, "int8": 0.25, "fp8": 0.25}
 """Bytes of a weight, of those in fp32."""

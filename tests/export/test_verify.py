@@ -124,9 +124,9 @@ def test_another_head_or_encoder_is_refused_before_torch_is_asked(mini_file, hea
     assert "was trained for the encoder mini, got RN50" in told
 
 
+@pytest.mark.openvino
 def test_reduced_precisions_are_held_to_what_each_allows(mini_file, tmp_path: Path, wordsight):
     """bf16's differences are far beyond fp32's tolerance and within its own; a nudged fp16 file is beyond its own."""
-    pytest.importorskip("openvino", reason="pip install 'wordsight[openvino]'")
     from wordsight.export.onnx import export_model
     from wordsight.export.parity import TOLERANCES
 

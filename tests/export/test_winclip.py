@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 
 import numpy as np
@@ -147,7 +146,6 @@ def test_the_graph_neither_masks_nor_loops(exported):
 
 
 @pytest.mark.tensorrt
-@pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="needs: pip install 'wordsight[rtx]'")
 def test_tensorrt_parses_and_builds_it(exported):
     import tensorrt_rtx as trt
 

@@ -25,12 +25,6 @@ def onnx_writer():
     return _load("onnx_writer")
 
 
-@pytest.fixture(scope="session")
-def trt_stand_in():
-    """The module with stand-ins for TensorRT and CUDA."""
-    return _load("trt_stand_in")
-
-
 @pytest.fixture
 def tiny_model(tmp_path, onnx_writer):
     """Path of a valid exported file of under 3 kB: 8x8 frames, s_pr = mean blue / 255, s_fnn = mean green / 255."""

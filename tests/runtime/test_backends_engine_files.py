@@ -168,6 +168,15 @@ def test_engines_of_older_models_and_versions_are_removed_and_others_kept(folder
     assert len(list(folder.iterdir())) == 4
 
 
+def test_what_a_crash_left_half_written_goes_with_the_next_engine_and_what_is_being_written_stays(folder, engine):
+    left, young = folder / ".wordsight-left.part", folder / ".wordsight-young.part"
+    for part in (left, young):
+        part.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    write_engine(folder, KEY, DATA, {})
+    assert [path.name for path in folder.glob(".wordsight-*")] == [young.name]
+
+
 def test_the_profile_that_serves_a_batch_best_is_found(folder, engine):
     write_engine(folder, replace(KEY, profile=(1, 32, 64)), DATA, {})
     write_engine(folder, replace(KEY, profile=(1, 64, 128), gpu="Xavier"), DATA, {})

@@ -323,7 +323,19 @@ def test_targets_are_for_rtx_alone_and_only_those_it_knows(board, rtx):
         target_gpu(board.update(), "tensorrt", "SM89")
 
 
-@pytest.mark.parametrize(("precision", "target"), [("fp8", "SM86"), ("fp8", "SM80"), ("bf16", "SM75")])
+@pytest.mark.parametrize(
+    ("precision", "capability", "least", "others"),
+    [("fp8", (8, 6), "8.9", "fp32, fp16, int8 and bf16"), ("bf16", (7, 5), "8.0", "fp32, fp16 and int8")],
+)
+def test_on_the_gpu_at_hand_too_and_what_it_has_is_named(board, onnx_writer, precision, capability, least, others):
+    board.runtime.capability = capability
+    manifest = onnx_writer.manifest(precision=precision)
+    with pytest.raises(SettingError, match=rf"{precision} needs .* {least} or later, got SM.*; {others} files run"):
+        build_into_cache(board.trt, board.cuda.gpu(), board.path, manifest, 8)
+    assert board.trt.builds == []
+
+
+@pytest.mark.parametrize(("precision", "target"), [("fp8", "SM86"), ("fp8", "SM80")])
 def test_a_precision_the_gpu_lacks_is_one_line_that_says_which_has_it(rtx, onnx_writer, precision, target):
     rtx.trt.ComputeCapability.__members__[target] = 0
     manifest = onnx_writer.manifest(precision=precision)

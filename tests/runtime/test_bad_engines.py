@@ -3,7 +3,6 @@
 Loading engines needs a GPU; what happens to those of other GPUs, versions and models there: test_backends_tensorrt.py.
 """
 
-import importlib.util
 import json
 
 import numpy as np
@@ -12,11 +11,7 @@ import pytest
 from wordsight.runtime import Model
 from wordsight.runtime.backends.engine_files import EngineRefused, engine_folder, known_key, read_engine
 
-needs_rtx = [
-    pytest.mark.tensorrt,
-    pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="pip install 'wordsight[rtx]'"),
-]
-rtx = pytest.mark.parametrize("backend", [pytest.param("tensorrt-rtx", marks=needs_rtx)])
+rtx = pytest.mark.parametrize("backend", [pytest.param("tensorrt-rtx", marks=pytest.mark.tensorrt)])
 
 
 @pytest.fixture
@@ -34,16 +29,26 @@ def engines(model):
 
 
 @rtx
-@pytest.mark.parametrize(
-    ("precision", "target", "least"), [("fp8", "SM86", "8.9"), ("fp8", "SM80", "8.9"), ("bf16", "SM75", "8.0")]
-)
-def test_a_gpu_without_the_precision_is_one_line(build, backend, tiny_model, onnx_writer, precision, target, least):
-    tiny_model.write_bytes(getattr(onnx_writer, f"{precision}_model")())
+@pytest.mark.parametrize("target", ["SM80", "SM86"])
+def test_fp8_for_a_gpu_without_it_is_one_line_that_says_what_runs_there(
+    build, backend, tiny_model, onnx_writer, target
+):
+    tiny_model.write_bytes(onnx_writer.fp8_model())
     done = build("--target", target)
     assert done.code == 2
     assert len(done.lines) == 1
-    assert f"{precision} needs a GPU of compute capability {least} or later, got {target}" in done.err
-    assert "fp32, fp16 and int8 files run there" in done.err
+    assert f"fp8 needs a GPU of compute capability 8.9 or later, got {target}" in done.err
+    assert "fp32, fp16, int8 and bf16 files run there" in done.err
+    assert engines(tiny_model) == []
+
+
+@rtx
+def test_rtx_on_turing_is_one_line_that_says_what_runs_there(build, backend, tiny_model):
+    done = build("--target", "SM75")
+    assert done.code == 2
+    assert len(done.lines) == 1
+    assert "multiplies no fp32 matrices on SM75 (Turing)" in done.err
+    assert "use tensorrt or ort-cuda there" in done.err
     assert engines(tiny_model) == []
 
 

@@ -1,6 +1,5 @@
 """`wordsight build` with TensorRT for RTX's own parser and builder, ahead of time: neither needs a GPU or a driver."""
 
-import importlib.util
 import inspect
 import json
 import re
@@ -15,10 +14,6 @@ from wordsight.runtime.backends.engine_files import engine_folder, known_key, re
 from wordsight.runtime.backends.tensorrt_build import batch_profile, build_engine, load_module
 from wordsight.runtime.demo import demo_model
 
-needs_rtx = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="needs: pip install 'wordsight[rtx]'"
-)
-
 
 @pytest.fixture
 def mini(tmp_path):
@@ -28,7 +23,6 @@ def mini(tmp_path):
 
 
 @pytest.mark.tensorrt
-@needs_rtx
 def test_it_writes_an_engine_that_is_found_again_and_prints_where(wordsight, mini, tmp_path):
     done = wordsight("build", mini, "--backend", "tensorrt-rtx", "--target", "SM89", "--json", tmp_path / "b.json")
     assert done.code == 0, done.err
@@ -48,7 +42,6 @@ def test_it_writes_an_engine_that_is_found_again_and_prints_where(wordsight, min
 
 
 @pytest.mark.tensorrt
-@needs_rtx
 def test_auto_takes_the_module_that_knows_the_target(wordsight, mini):
     done = wordsight("build", mini, "--target", "sm120", "--batch", "3")
     assert done.code == 0, done.err
@@ -58,7 +51,6 @@ def test_auto_takes_the_module_that_knows_the_target(wordsight, mini):
 
 
 @pytest.mark.tensorrt
-@needs_rtx
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -86,7 +78,6 @@ def test_a_backend_that_is_not_installed_is_exit_three_with_its_line(wordsight, 
 
 
 @pytest.mark.tensorrt
-@needs_rtx
 def test_without_a_gpu_it_asks_for_a_target(wordsight, mini, monkeypatch, trt_stand_in):
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", trt_stand_in.CudaRuntime(gpus=0))
     done = wordsight("build", mini, "--backend", "tensorrt-rtx")
@@ -95,7 +86,6 @@ def test_without_a_gpu_it_asks_for_a_target(wordsight, mini, monkeypatch, trt_st
 
 
 @pytest.mark.tensorrt
-@needs_rtx
 def test_a_real_build_that_runs_out_of_memory_says_so(monkeypatch):
     """The builder itself refuses when its scratch memory is smaller than what one of its steps asks for."""
     import tensorrt_rtx as trt
@@ -107,7 +97,6 @@ def test_a_real_build_that_runs_out_of_memory_says_so(monkeypatch):
 
 
 @pytest.mark.tensorrt
-@needs_rtx
 def test_progress_of_a_real_build_reaches_the_end():
     import tensorrt_rtx as trt
 
@@ -122,7 +111,6 @@ def test_progress_of_a_real_build_reaches_the_end():
 
 
 @pytest.mark.tensorrt
-@needs_rtx
 def test_a_file_that_is_no_model_is_refused_by_the_real_parser():
     with pytest.raises(ModelError, match="cannot parse the file") as caught:
         build_engine(load_module("tensorrt-rtx"), b"garbage", read_manifest(demo_model()), (1, 1, 1), "SM89")
@@ -130,7 +118,6 @@ def test_a_file_that_is_no_model_is_refused_by_the_real_parser():
 
 
 @pytest.mark.tensorrt
-@needs_rtx
 def test_every_member_that_the_code_names_is_in_the_real_module():
     """What is used of `trt.` is read out of the code itself; what is used of objects is listed here."""
     import tensorrt_rtx as trt
@@ -160,7 +147,6 @@ def test_every_member_that_the_code_names_is_in_the_real_module():
 
 
 @pytest.mark.tensorrt
-@needs_rtx
 def test_rtx_differs_from_tensorrt_as_the_documentation_says():
     import tensorrt_rtx as trt
 
@@ -172,7 +158,7 @@ def test_rtx_differs_from_tensorrt_as_the_documentation_says():
     assert config.get_flag(trt.BuilderFlag.TF32)  # on, unless it is cleared
 
 
-@pytest.mark.skipif(importlib.util.find_spec("cuda") is None, reason="pip install 'wordsight[rtx]'")
+@pytest.mark.tensorrt
 def test_every_call_of_the_cuda_runtime_exists_and_no_other_is_made():
     runtime = pytest.importorskip("cuda.bindings.runtime", reason="pip install 'wordsight[rtx]'")
     code = Path(inspect.getfile(backends)).with_name("cuda.py").read_text()

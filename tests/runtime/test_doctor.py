@@ -58,9 +58,8 @@ def test_machine_without_a_vital_part_is_exit_three(missing):
     assert len((done.stdout + done.stderr).splitlines()) <= 8
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.openvino)])
 def test_one_engine_of_any_kind_is_enough(engine):
-    pytest.importorskip(engine, reason=f"pip install 'wordsight[{'runtime' if engine == 'onnxruntime' else engine}]'")
     done = doctor_without(*(name for name in ENGINES if name != engine), words=("doctor", "--json", "-"))
     assert done.returncode == 0, done.stderr
     found = {item["name"]: item for item in json.loads(done.stdout)["findings"]}

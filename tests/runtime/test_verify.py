@@ -316,8 +316,8 @@ def test_a_file_that_nothing_here_runs_is_no_success(wordsight, pair, tmp_path, 
     assert len(done.lines) <= 8
 
 
+@pytest.mark.openvino
 def test_what_a_backend_cannot_run_is_listed_and_no_error(wordsight, pair, tmp_path, onnx_writer):
-    pytest.importorskip("openvino", reason="pip install 'wordsight[openvino]'")
     words = ("--backend", "ort-cpu", "--backend", "openvino", "--json", tmp_path / "v.json")
     done = wordsight("verify", pair()[0], bf16_beside(tmp_path / "c.onnx", onnx_writer), *words)
     assert done.code == 0, done.err

@@ -130,7 +130,7 @@ def test_an_unknown_data_set_is_refused():
         classes("MVTec")
 
 
-needs_text = pytest.mark.skipif(not TEXT.is_file(), reason="the paper's text does not lie beside this checkout")
+needs_text = pytest.mark.paper_text
 
 
 @needs_text

@@ -149,10 +149,8 @@ def test_profile_folds_kernels_and_leaves_the_sessions_events_out():
     assert profile.folded([]) == {}
 
 
-@pytest.mark.parametrize("backend", ["ort-cpu", "openvino"])
+@pytest.mark.parametrize("backend", ["ort-cpu", pytest.param("openvino", marks=pytest.mark.openvino)])
 def test_a_real_profile_sums_to_one_and_knows_the_convolutions(subject: Subject, backend: str):
-    if backend == "openvino":
-        pytest.importorskip("openvino", reason="pip install 'wordsight[openvino]'")
     shares = profile.shares(Subject("x", DEMO, subject.manifest, backend, subject.engine), 1, 1, passes=2)
     assert sum(shares.values()) == pytest.approx(1)
     assert any(kind.startswith("Conv") for kind in shares)
