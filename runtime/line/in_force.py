@@ -1,0 +1,65 @@
+"""What one line is decided by at the moment: engine, object, references, region, thresholds, gate, rule of parts."""
+
+from dataclasses import dataclass
+
+from wordsight.runtime.decide_by import DecideBy
+from wordsight.runtime.drift_watch import DriftWatch
+from wordsight.runtime.errors import FrameError
+from wordsight.runtime.gate import Gate
+from wordsight.runtime.model import Model
+from wordsight.runtime.parts import PartDecider
+from wordsight.runtime.sinks.result import Decision, decide
+from wordsight.runtime.sources.cut import Roi, told
+from wordsight.runtime.sources.frame import Image
+from wordsight.runtime.view import View
+
+
+@dataclass(frozen=True, eq=False)
+class InForce:
+    """One recipe of one line, ready to decide.
+
+    Attributes:
+        model: the engine; lines share it.
+        view: how this line reads its scores: object and references.
+        by: thresholds and gate, and the calibration they come from.
+        roi: x, y, width, height of what is looked at, in pixels; None for the whole frame.
+        parts: gathers the frames of a part; None where frames are decided one by one.
+        drift: watches the scores against those of the calibration; None without one.
+        recipe: its name.
+    """
+
+    model: Model
+    view: View
+    by: DecideBy
+    roi: Roi | None = None
+    parts: PartDecider | None = None
+    drift: DriftWatch | None = None
+    recipe: str | None = None
+
+    @property
+    def gate(self) -> Gate | None:
+        """Limits of exposure and sharpness; None: not looked at."""
+        return self.by.gate
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Left and top of what is looked at, in pixels of the frame."""
+        return (0, 0) if self.roi is None else self.roi[:2]
+
+    def cut(self, image: Image) -> Image:
+        """Return what is looked at of a frame, (H, W, 3) uint8 BGR.
+
+        Raises:
+            FrameError: the frame does not hold the region whole.
+        """
+        if self.roi is None:
+            return image
+        left, top, width, height = self.roi
+        if left + width > image.shape[1] or top + height > image.shape[0]:
+            found = f"{image.shape[1]}x{image.shape[0]}"
+            raise FrameError(f"expected the region {told(self.roi)} within the frame, got {found}")
+        return image[top : top + height, left : left + width]
+
+    def decide(self, score: float) -> Decision | None:
+        """Return the decision over a score; None without a threshold."""
+        return decide(score, self.by.threshold, self.by.unsure)
