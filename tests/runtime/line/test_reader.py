@@ -152,11 +152,15 @@ def test_a_read_that_hangs_is_seen_by_the_clock_and_the_source_opened_beside_it(
 
 
 def test_threads_that_hang_are_bounded(reader, scripted, eventually):
-    clock, hang = Clock(), threading.Event()
+    clock, hang, hanging = Clock(), threading.Event(), []
     made = reader(
-        lambda: scripted(lambda: hang.wait(20) and None), ReaderSettings(stall_s=5, give_up_s=30), clock=clock
+        lambda: scripted(lambda: hanging.append(1) or (hang.wait(60) and None)),
+        ReaderSettings(stall_s=5, give_up_s=30),
+        clock=clock,
     )
-    for _ in range(10):
+    for turn in range(10):
+        # A thread that has only just begun would take the moment for its first sign of life.
+        assert eventually(lambda turn=turn: len(hanging) >= min(turn + 1, 4))
         clock.now += 31
         state = made.state()
     assert "hang" in state.reason
