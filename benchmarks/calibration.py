@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wordsight.benchmarks.progress import Tick
 from wordsight.runtime.figures import Figure
-from wordsight.runtime.thresholds import CalibrationError, Thresholds, frames_needed, thresholds
+from wordsight.runtime.thresholds import CalibrationError, Thresholds, frames_needed, require_enough, thresholds
 
 Floats = NDArray[np.float64]
 RULES = ("bound", "highest", "quantile")
@@ -200,7 +200,7 @@ def figures(tallies: Sequence[Tally]) -> list[Figure]:
 def _tallies(name: str, n: int, rate: float, confidence: float, allowed: float) -> list[Tally]:
     tallies = [Tally(name, rule, n, rate, allowed) for rule in RULES]
     try:
-        thresholds([0.0] * n, rate, confidence)
+        require_enough(n, rate, confidence)
     except CalibrationError as error:
         tallies[0].refused = str(error).partition(";")[0]
     return tallies

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wordsight.runtime import options
+
 if TYPE_CHECKING:
     from wordsight.runtime.audit import Audit
     from wordsight.runtime.figures import Figure
@@ -23,8 +25,8 @@ def audit(
     labels: Annotated[
         bool, typer.Option("--labels-from-folders", help="Folders named good hold good parts: print the AUROC, too.")
     ] = False,
-    backend: Annotated[str, typer.Option(help="auto, ort or another engine; wordsight doctor lists them.")] = "auto",
-    batch: Annotated[int, typer.Option(min=1, max=1024, help="Most frames to a batch.")] = 32,
+    backend: options.Backend = "auto",
+    batch: options.Batch = 32,
 ) -> None:
     """Find the odd ones in a folder of pictures that nobody has labelled, as a second opinion beside the score.
 

@@ -1,10 +1,12 @@
 """`wordsight calibrate`: thresholds from good frames alone, checked with defects. Heavy imports sit inside."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+
+from wordsight.runtime import options
 
 if TYPE_CHECKING:
     from wordsight.runtime.calibrate import Gathered
@@ -42,21 +44,16 @@ def calibrate(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="[MODEL.calibration.json]")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")] = None,
-    backend: Annotated[str, typer.Option(help="auto, ort or another engine; wordsight doctor lists them.")] = "auto",
-    object_name: Annotated[
-        str | None, typer.Option("--object", help="An object that the model knows by name; wordsight info lists them.")
-    ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=1024, help="Most frames to a batch.")] = 32,
+    backend: options.Backend = "auto",
+    object_name: options.Object = None,
+    batch: options.Batch = 32,
     references: Annotated[
         Path | None, typer.Option(help="As of wordsight run. [MODEL.references.safetensors if there]")
     ] = None,
-    no_references: Annotated[bool, typer.Option("--no-references", help="Leave references aside.")] = False,
-    shots: Annotated[int | None, typer.Option(help="Take the first K references. [all]", metavar="K")] = None,
-    method: Annotated[
-        Literal["embedding", "association"] | None,
-        typer.Option("--s-img", help="Compare whole images, or patches and windows (ViTs). [embedding]"),
-    ] = None,
-    weight_img: Annotated[float | None, typer.Option(help="Weight of s_img in the score. [1]")] = None,
+    no_references: options.NoReferences = False,
+    shots: options.Shots = None,
+    method: options.SImg = None,
+    weight_img: options.WeightImg = None,
 ) -> None:
     """Set the thresholds of a model from good frames alone; wordsight run then decides good, unsure or defect.
 
@@ -154,7 +151,7 @@ def _require_enough(sources: "list[Source]", needed: int, rate: float, confidenc
     """Refuse too few pictures before a model is loaded; how many frames a video has, only scoring tells."""
     from wordsight.runtime.sources.content import claims_to_be, kind_of_file
     from wordsight.runtime.sources.files import Files
-    from wordsight.runtime.thresholds import thresholds
+    from wordsight.runtime.thresholds import require_enough
 
     paths = [path for source in sources if isinstance(source, Files) for path in source.paths]
     if len(paths) >= needed:
@@ -165,7 +162,7 @@ def _require_enough(sources: "list[Source]", needed: int, rate: float, confidenc
                 return
         except OSError:
             pass  # told when its turn comes
-    thresholds([0.0] * len(paths), rate, confidence)
+    require_enough(len(paths), rate, confidence)
 
 
 def _progress(console: Any) -> Any:

@@ -9,7 +9,7 @@ from wordsight.runtime.errors import SettingError
 from wordsight.runtime.fits import seen_place
 from wordsight.runtime.heat import Heat, region_level
 from wordsight.runtime.preprocess import fit_frame
-from wordsight.runtime.sinks.result import Result, Sink, decide
+from wordsight.runtime.sinks.result import Result, Sink, judge
 from wordsight.runtime.sources.frame import Failure, Frame, Idle, Image, Source
 
 if TYPE_CHECKING:
@@ -94,10 +94,7 @@ def score_sources(
         for at, frame in enumerate(pending):
             value = float(scores.score[at])
             s_img = None if scores.s_img is None else float(scores.s_img[at])
-            decision = decide(value, threshold, unsure)
-            reason = gate.doubt(frame.image) if gate is not None and decision is not None else None
-            if reason is not None:
-                decision = "unsure"
+            decision, reason = judge(value, frame.image, threshold, unsure, gate)
             heat = None
             if scores.heatmap is not None:
                 shape = frame.image.shape[0], frame.image.shape[1]

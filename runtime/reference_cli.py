@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wordsight.runtime import options
+
 if TYPE_CHECKING:
     from wordsight.runtime.reference_builder import ReferenceBuilder
     from wordsight.runtime.references import References
@@ -28,8 +30,8 @@ def add(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="[MODEL.references.safetensors]")
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Begin anew instead of adding to FILE.")] = False,
-    backend: Annotated[str, typer.Option(help="auto, ort or another engine; wordsight doctor lists them.")] = "auto",
-    batch: Annotated[int, typer.Option(min=1, max=1024, help="Most frames to a batch.")] = 32,
+    backend: options.Backend = "auto",
+    batch: options.Batch = 32,
 ) -> None:
     """Add normal frames to the references of a model; frames that are there already are skipped.
 

@@ -2,9 +2,11 @@
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from wordsight.runtime import options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,22 +36,17 @@ def run(
         float | None,
         typer.Option(help="Heat from which a pixel belongs to a region of the JSON lines. [3/4 of the range]"),
     ] = None,
-    backend: Annotated[str, typer.Option(help="auto, ort or another engine; wordsight doctor lists them.")] = "auto",
-    object_name: Annotated[
-        str | None, typer.Option("--object", help="An object that the model knows by name; wordsight info lists them.")
-    ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=1024, help="Most frames to a batch.")] = 32,
+    backend: options.Backend = "auto",
+    object_name: options.Object = None,
+    batch: options.Batch = 32,
     references: Annotated[
         Path | None,
         typer.Option(help="Normal frames to compare with, for s_img. [MODEL.references.safetensors if there]"),
     ] = None,
-    no_references: Annotated[bool, typer.Option("--no-references", help="Leave references aside.")] = False,
-    shots: Annotated[int | None, typer.Option(help="Take the first K references. [all]", metavar="K")] = None,
-    method: Annotated[
-        Literal["embedding", "association"] | None,
-        typer.Option("--s-img", help="Compare whole images, or patches and windows (ViTs). [embedding]"),
-    ] = None,
-    weight_img: Annotated[float | None, typer.Option(help="Weight of s_img in the score. [1]")] = None,
+    no_references: options.NoReferences = False,
+    shots: options.Shots = None,
+    method: options.SImg = None,
+    weight_img: options.WeightImg = None,
     demo: Annotated[bool, typer.Option("--demo", help="Score the packaged pictures with the packaged model.")] = False,
 ) -> None:
     """Score pictures and videos with an exported model.
@@ -171,7 +168,7 @@ def run(
 
     sum_told = told(few_shot, manifest.score.w_pr, manifest.score.w_fnn) if few_shot else None
     sum_told = "; ".join(filter(None, (sum_told, by.told, by.unknown_sizes(tally.seen)))) or None
-    remarks = [by.remark(opened.backend)] if by.remark(opened.backend) else []
+    remarks = list(filter(None, [by.remark(opened.backend)]))
     if object_name is not None:
         remarks.append(f"s_pr and score are those of the object {object_name!r}")
     if "heatmap" in manifest.outputs and (jsonl or overlay):

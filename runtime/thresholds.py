@@ -58,17 +58,27 @@ def thresholds(scores: Sequence[float], rate: float, confidence: float) -> Thres
         SettingError: rate or confidence out of range.
         CalibrationError: too few frames, says how many are needed; or a score that is not finite.
     """
-    needed = frames_needed(rate, confidence)
-    if len(scores) < needed:
-        raise CalibrationError(
-            f"expected at least {needed:,} normal frames for a false-alarm rate of {rate:g} with confidence "
-            f"{confidence:g}, got {len(scores):,}; give more, or ask for a higher --false-alarms"
-        )
+    require_enough(len(scores), rate, confidence)
     if not all(math.isfinite(score) for score in scores):
         raise CalibrationError("expected finite scores, got one that is not; verify the model: wordsight verify MODEL")
     ordered = sorted(scores)
     low, high = ranks(len(ordered), rate, confidence)
     return Thresholds(just_above(ordered[low - 1]), just_above(ordered[high - 1]))
+
+
+def require_enough(count: int, rate: float, confidence: float) -> None:
+    """Refuse fewer normal frames than allow a threshold.
+
+    Raises:
+        SettingError: rate or confidence out of range.
+        CalibrationError: says how many are needed.
+    """
+    needed = frames_needed(rate, confidence)
+    if count < needed:
+        raise CalibrationError(
+            f"expected at least {needed:,} normal frames for a false-alarm rate of {rate:g} with confidence "
+            f"{confidence:g}, got {count:,}; give more, or ask for a higher --false-alarms"
+        )
 
 
 def frames_needed(rate: float, confidence: float) -> int:

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 from wordsight.runtime.decide_by import DecideBy
 from wordsight.runtime.drift_watch import DriftWatch
-from wordsight.runtime.errors import FrameError
-from wordsight.runtime.gate import Gate
 from wordsight.runtime.model import Model
 from wordsight.runtime.parts import PartDecider
-from wordsight.runtime.sinks.result import Decision, decide
-from wordsight.runtime.sources.cut import Roi, told
+from wordsight.runtime.sinks.result import Decision, judge
+from wordsight.runtime.sources.cut import Roi, cut_out
 from wordsight.runtime.sources.frame import Image
 from wordsight.runtime.view import View
 
@@ -37,11 +35,6 @@ class InForce:
     recipe: str | None = None
 
     @property
-    def gate(self) -> Gate | None:
-        """Limits of exposure and sharpness; None: not looked at."""
-        return self.by.gate
-
-    @property
     def corner(self) -> tuple[int, int]:
         """Left and top of what is looked at, in pixels of the frame."""
         return (0, 0) if self.roi is None else self.roi[:2]
@@ -52,14 +45,8 @@ class InForce:
         Raises:
             FrameError: the frame does not hold the region whole.
         """
-        if self.roi is None:
-            return image
-        left, top, width, height = self.roi
-        if left + width > image.shape[1] or top + height > image.shape[0]:
-            found = f"{image.shape[1]}x{image.shape[0]}"
-            raise FrameError(f"expected the region {told(self.roi)} within the frame, got {found}")
-        return image[top : top + height, left : left + width]
+        return image if self.roi is None else cut_out(image, self.roi)
 
-    def decide(self, score: float) -> Decision | None:
-        """Return the decision over a score; None without a threshold."""
-        return decide(score, self.by.threshold, self.by.unsure)
+    def judge(self, score: float, image: Image) -> tuple[Decision | None, str | None]:
+        """Return the decision over what was looked at, and why it is unsure although the score says otherwise."""
+        return judge(score, image, self.by.threshold, self.by.unsure, self.by.gate)

@@ -27,14 +27,12 @@ class Ready:
         frame: as the source gave it.
         image: uint8 BGR (h, w, 3), the part of it that is looked at.
         force: what was in force when it was taken; a recipe that is selected meanwhile is for later frames.
-        doubt: why it cannot be judged by its score, such as "too dark"; None when it can.
     """
 
     line: "RunningLine"
     frame: Frame
     image: Image
     force: InForce
-    doubt: str | None
 
 
 @dataclass
@@ -93,7 +91,7 @@ class RunningLine:
             self.counts.refused += 1
             self._on_failure(Failure(frame.source, str(error), "FrameError", frame.index))
             return None
-        return Ready(self, frame, image, force, force.gate.doubt(image) if force.gate else None)
+        return Ready(self, frame, image, force)
 
     def decided(self, item: Ready, scores: "Scores", row: int, now_s: float) -> Iterator[Result | PartResult]:
         """Give the frame's result, then that of each part that it ends.
@@ -106,12 +104,9 @@ class RunningLine:
         """
         frame, force = item.frame, item.force
         score = float(scores.score[row])
-        decision = force.decide(score)
-        reason = None
-        if item.doubt is not None and decision is not None:
-            decision, reason = "unsure", item.doubt
+        decision, reason = force.judge(score, item.image)
         self._count(score, decision, reason, now_s - frame.captured_s)
-        if force.drift is not None and item.doubt is None:
+        if force.drift is not None and reason is None:
             force.drift.add(score)
         result = Result(
             frame,

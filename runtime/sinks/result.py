@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from wordsight.runtime.gate import Gate
 from wordsight.runtime.heat import Heat
-from wordsight.runtime.sources.frame import Frame
+from wordsight.runtime.sources.frame import Frame, Image
 
 Decision = Literal["good", "unsure", "defect"]
 
@@ -95,3 +96,20 @@ def decide(score: float, threshold: float | None, unsure: float | None = None) -
     if score >= threshold:
         return "defect"
     return "good" if unsure is None or score < unsure else "unsure"
+
+
+def judge(
+    score: float, image: Image, threshold: float | None, unsure: float | None = None, gate: Gate | None = None
+) -> tuple[Decision | None, str | None]:
+    """Return the decision over a picture, and why it is unsure although its score says otherwise; None when it is not.
+
+    Args:
+        score: of the picture.
+        image: uint8 BGR (H, W, 3), what was looked at.
+        threshold: see `decide`; without one the gate decides nothing either.
+        unsure: see `decide`.
+        gate: what is beyond its limits is unsure, whatever the score.
+    """
+    decision = decide(score, threshold, unsure)
+    doubt = gate.doubt(image) if gate is not None and decision is not None else None
+    return (decision, None) if doubt is None else ("unsure", doubt)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from wordsight.runtime.errors import SettingError
-from wordsight.runtime.sources.frame import Failure, Frame, Item, Source
+from wordsight.runtime.errors import FrameError, SettingError
+from wordsight.runtime.sources.frame import Failure, Frame, Image, Item, Source
 
 Roi = tuple[int, int, int, int]  # x, y, width, height in pixels
 
@@ -28,18 +28,30 @@ class Cut:
 
     def __iter__(self) -> Iterator[Item]:
         """Give each frame cut, everything else as it comes."""
-        x, y, width, height = self.roi
         for item in self.source:
             self.skipped = self.source.skipped
             if not isinstance(item, Frame):
                 yield item
                 continue
-            found_height, found_width = item.image.shape[:2]
-            if x + width > found_width or y + height > found_height:
-                reason = f"expected the region {told(self.roi)} within the frame, got {found_width}x{found_height}"
-                yield Failure(item.source, reason, "FrameError", item.index if item.fps is not None else None)
+            try:
+                image = cut_out(item.image, self.roi)
+            except FrameError as error:
+                yield Failure(item.source, str(error), "FrameError", item.index if item.fps is not None else None)
                 continue
-            yield replace(item, image=item.image[y : y + height, x : x + width])
+            yield replace(item, image=image)
+
+
+def cut_out(image: Image, roi: Roi) -> Image:
+    """Return the region of a frame, (H, W, 3) uint8 BGR, as a view of it.
+
+    Raises:
+        FrameError: the frame does not hold the region whole.
+    """
+    x, y, width, height = roi
+    found_height, found_width = image.shape[:2]
+    if x + width > found_width or y + height > found_height:
+        raise FrameError(f"expected the region {told(roi)} within the frame, got {found_width}x{found_height}")
+    return image[y : y + height, x : x + width]
 
 
 def parse_roi(text: str) -> Roi:
