@@ -154,11 +154,13 @@ def _show(tallies: "list[Tally]", confidence: float, resamples: int) -> None:
 
     table = Table(
         title=f"share of {resamples:,} calibrations with more false alarms on unseen good frames than were asked for",
-        title_justify="left", title_style="bold", box=None, pad_edge=False,
+        title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0),
     )  # fmt: skip
-    table.add_column("scores", no_wrap=True)
+    # On a narrow terminal the names and the intervals fold; the bound itself, what all of this is about, is never cut.
+    table.add_column("scores", min_width=11)
     for name in ("frames", "rate", "allowed", "our bound (95% interval)", "highest", "quantile", "defect", "unsure"):
-        table.add_column(name, justify="right", no_wrap=name != "our bound (95% interval)")
+        ours = name.startswith("our bound")
+        table.add_column(name, justify="right", no_wrap=not ours, min_width=9 if ours else None)
     for bound, highest, quantile in zip(tallies[::3], tallies[1::3], tallies[2::3], strict=True):
         shares = [f"{t.exceeded / len(t.rates):.3f}" for t in (highest, quantile)]
         if bound.refused:
