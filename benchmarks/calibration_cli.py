@@ -159,8 +159,8 @@ def _show(tallies: "list[Tally]", confidence: float, resamples: int) -> None:
     # On a narrow terminal the names and the intervals fold; the bound itself, what all of this is about, is never cut.
     table.add_column("scores", min_width=11)
     for name in ("frames", "rate", "allowed", "our bound (95% interval)", "highest", "quantile", "defect", "unsure"):
-        ours = name.startswith("our bound")
-        table.add_column(name, justify="right", no_wrap=not ours, min_width=9 if ours else None)
+        folds = name.startswith("our bound")
+        table.add_column(name, justify="right", no_wrap=not folds, min_width=9 if folds else None)
     for bound, highest, quantile in zip(tallies[::3], tallies[1::3], tallies[2::3], strict=True):
         shares = [f"{t.exceeded / len(t.rates):.3f}" for t in (highest, quantile)]
         if bound.refused:
