@@ -5,9 +5,15 @@ PYTHON ?= python3
 VENV   := .venv
 LEAN   := .venv-lean
 PEERS  := .venv-peers
+TRITON := .venv-triton
 BIN    := $(VENV)/bin
+# Real parts of the tests: an RTSP server, systemd-analyze, promtool, an MQTT broker, a browser. Without them those tests skip, with the line that installs them.
+DEBIAN := gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly systemd prometheus mosquitto openssl chromium
+# What passed in the lean environment is not run again in the other one (tests/two_environments.py).
+PASSED := $(LEAN)/passed.txt
 # What the lean environment lacks is not tried in it: the same tests run in the other one.
-LEAN_TESTS := tests/runtime --ignore=tests/runtime/reference -m "not full and not openvino and not tensorrt"
+LEAN_TESTS := tests/runtime --ignore=tests/runtime/reference --ignore=tests/runtime/faults --ignore=tests/runtime/web --ignore=tests/runtime/scale -m "not full and not basler and not openvino and not plant and not rtsp and not scale and not tensorrt"
 LOCK_FLAGS := --universal --generate-hashes --python-version 3.10 --no-emit-index-url --custom-compile-command "make lock" --quiet
 
 # The project never talks to a model hub by itself while it is being tested or shown.
@@ -16,12 +22,12 @@ export UV_PYTHON_DOWNLOADS = never
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-full lint types layers lean test-lean bench peers peers-env packaged-demo lock format clean
+.PHONY: help env demo test test-all test-full faults soak lint types layers lean test-lean bench peers peers-env packaged-demo lock format clean
 
 help:  ## what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env: $(VENV)/.current $(LEAN)/.current  ## everything the tests and the demo use (a no-op when current)
+env: $(VENV)/.current $(LEAN)/.current $(TRITON)/.current $(VENV)/.debian  ## everything the tests and the demo use (a no-op when current)
 
 $(BIN)/uv: requirements-dev.lock
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found: install Python 3.10 or newer, or name one with PYTHON=..." >&2; exit 3; }
@@ -45,18 +51,45 @@ $(LEAN)/.current: requirements-lean.lock $(VENV)/.current
 	@$(BIN)/uv pip sync --quiet --python $(LEAN)/bin/python --require-hashes requirements-lean.lock
 	@touch $@
 
+# A real Triton server, from NVIDIA's wheel: x86-64 Linux alone; its python backend needs NumPy 1, of which there is no wheel
+# for Python 3.13. The stub of this Python goes beside the backend, where the server looks for it.
+$(TRITON)/.current: requirements-triton.lock $(VENV)/.current
+	@if $(BIN)/python -c 'import platform, sys; sys.exit((sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info >= (3, 13))'; then \
+		[ -x $(TRITON)/bin/python ] || $(BIN)/uv venv --quiet --python $(BIN)/python $(TRITON); \
+		$(BIN)/uv pip sync --quiet --python $(TRITON)/bin/python --require-hashes requirements-triton.lock \
+		&& cd $(TRITON)/lib/python3.*/site-packages/pytriton/tritonserver \
+		&& cp python_backend_stubs/$$(basename $$(cd ../../.. && pwd) | sed s/python//)/triton_python_backend_stub backends/python/; \
+	else mkdir -p $(TRITON); echo "make: no Triton server for this machine or Python; the tests that need it skip" >&2; fi
+	@touch $@
+
+# Once a machine; where it is not root, or no Debian, nothing is installed and nothing fails.
+$(VENV)/.debian: $(VENV)/.current
+	@[ -e $@ ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || dpkg -s $(DEBIAN) >/dev/null 2>&1 \
+		|| { echo "make: installing Debian's $(DEBIAN)"; apt-get update -q >/dev/null \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(DEBIAN) >/dev/null; } \
+		|| echo "make: could not install them; the tests that need them skip" >&2
+	@touch $@
+
 demo: env  ## words -> head -> one file -> scored pictures -> report.html, on the embedded encoder
 	@$(BIN)/python -m wordsight.benchmarks.demo
 
-test: env lint types layers  ## lint, types, layers, all tests, and the runtime's tests in the lean environment
+test: env lint types layers test-lean  ## lint, types, layers, the runtime's tests in the lean environment, all others in the whole one
+	$(BIN)/python -m pytest -q --passed-in=$(PASSED)
+
+test-all: env  ## all tests in the whole environment, what passes in the lean one too
 	$(BIN)/python -m pytest -q
-	@$(MAKE) --no-print-directory test-lean
 
 test-full: env  ## what is too long for every run: every precision for every target, on mini
 	$(BIN)/python -m pytest -q -m full
 
+soak: env  ## half an hour of one healthy, one flapping and one offline camera: memory, files, threads, frames kept
+	$(BIN)/wordsight bench soak --minutes 30 -o soak
+
+faults: env  ## what a line makes of faults, and the fault matrix as a table
+	$(BIN)/python -m pytest -q -m "faults and not full"
+
 test-lean: lean
-	$(LEAN)/bin/python -m pytest -q -p no:cacheprovider $(LEAN_TESTS)
+	$(LEAN)/bin/python -m pytest -q -p no:cacheprovider --passed-to=$(PASSED) $(LEAN_TESTS)
 
 lean: env  ## the wheel as an edge box would install it, in the lean environment
 	@rm -rf build dist
@@ -98,14 +131,16 @@ packaged-demo: env  ## write anew what ships for `wordsight run --demo`
 	$(BIN)/python -m wordsight.benchmarks.packaged
 
 lock: $(BIN)/uv  ## pin the newest versions that pyproject.toml allows, with hashes
-	$(BIN)/uv pip compile pyproject.toml --extra runtime --extra train --extra export --extra bench --extra rtx --extra openvino --extra siglip --group dev $(LOCK_FLAGS) --upgrade -o requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml --extra runtime --extra train --extra export --extra bench --extra rtx --extra openvino --extra basler --extra siglip --extra metrics --extra modbus --extra gpio --extra mqtt --extra opcua --extra webhook --extra web --extra archive --extra remote --group dev $(LOCK_FLAGS) --upgrade -o requirements-dev.lock
 	$(BIN)/uv pip compile pyproject.toml --extra runtime --group lean $(LOCK_FLAGS) --upgrade -c requirements-dev.lock -o requirements-lean.lock
 	{ echo 'anomalib[clip]==2.7.0'; sed -n 's/ *\\$$//; /^torch\(vision\)\{0,1\}==/p' requirements-dev.lock; } \
 		| $(BIN)/uv pip compile - $(LOCK_FLAGS) --upgrade -o requirements-peers.lock
+	{ echo 'nvidia-pytriton>=0.7,<0.8'; echo 'numpy<2'; sed -n 's/ *\\$$//; /^onnxruntime==/p' requirements-dev.lock; } \
+		| $(BIN)/uv pip compile - $(LOCK_FLAGS) --upgrade -o requirements-triton.lock
 
 format: env  ## let ruff format and mend what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## remove what make made
-	rm -rf $(VENV) $(LEAN) $(PEERS) build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(LEAN) $(PEERS) $(TRITON) build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

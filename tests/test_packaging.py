@@ -61,7 +61,8 @@ def test_the_wheel_holds_every_module_and_every_data_file(wheel: zipfile.ZipFile
         f"wordsight/{path.relative_to(ROOT).as_posix()}"
         for layer in LAYERS
         for path in (ROOT / layer).rglob("*")
-        if path.suffix in {".py", ".typed", ".onnx", ".safetensors", ".png", ".jpg", ".csv"}
+        if path.suffix
+        in {".py", ".typed", ".onnx", ".safetensors", ".png", ".jpg", ".csv", ".json", ".html", ".css", ".js", ".svg"}
         and "__pycache__" not in path.parts
     }
     shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
@@ -77,7 +78,7 @@ def test_every_command_of_the_entry_points_exists():
 
 def test_the_bare_install_leaves_opencv_and_the_engine_to_the_board():
     names = {re.split(r"[<>=!~ \[;]", line)[0] for line in PROJECT["project"]["dependencies"]}
-    assert names == {"numpy", "rich", "typer"}
+    assert names == {"numpy", "rich", "threadpoolctl", "typer"}
 
 
 def test_every_dependency_has_a_floor_and_a_ceiling():

@@ -39,6 +39,9 @@ def run(tmp_path: Path):
     ours = Path(__file__).with_name("conftest.py").read_text(encoding="utf-8")
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "conftest.py").write_text(ours.replace("\nPARTS =", WITHOUT + "\nPARTS =", 1), "utf-8")
+    for part in ("fault_matrix.py", "two_environments.py"):
+        text = Path(__file__).with_name(part).read_text(encoding="utf-8")
+        (tmp_path / "tests" / part).write_text(text, "utf-8")
     (tmp_path / "tests" / "test_cases.py").write_text(CASES, "utf-8")
     (tmp_path / "tests" / "test_whole.py").write_text("import pytest\npytest.importorskip('no_such_part')\n", "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n  gpu\n  openvino\n  paper_text\n", "utf-8")

@@ -1,0 +1,93 @@
+"""What one environment leaves to the other: all that did not pass in it, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CASES = """
+import pytest
+
+def test_passes():
+    pass
+
+@pytest.mark.parametrize("value", [1, "a b"])
+def test_of(value):
+    pass
+
+def test_fails():
+    assert 0
+
+def test_skips():
+    pytest.skip("no part")
+
+@pytest.fixture
+def broken():
+    yield
+    raise RuntimeError("at the end")
+
+def test_fails_at_its_end(broken):
+    pass
+
+def test_is_left_out():
+    pass
+"""
+HOOKS = """
+import importlib.util
+from pathlib import Path
+
+spec = importlib.util.spec_from_file_location("two", Path(__file__).with_name("two_environments.py"))
+two = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(two)
+
+def pytest_addoption(parser):
+    two.add_options(parser)
+
+def pytest_configure(config):
+    config.pluginmanager.register(two.TwoEnvironments())
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    """Run the cases above beside the plug-in alone."""
+    ours = Path(__file__).with_name("two_environments.py").read_text(encoding="utf-8")
+    for name, text in {"two_environments.py": ours, "conftest.py": HOOKS, "test_cases.py": CASES}.items():
+        (tmp_path / name).write_text(text, "utf-8")
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        line = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-v",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            ".",
+            *words,
+            "test_cases.py",
+        ]
+        return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    return call
+
+
+def test_all_that_did_not_pass_is_left_to_the_other(run, tmp_path):
+    run("--passed-to", "passed.txt", "-k", "not left_out")
+    passed = (tmp_path / "passed.txt").read_text("utf-8").splitlines()
+    assert passed == ["test_cases.py::test_passes", "test_cases.py::test_of[1]", "test_cases.py::test_of[a b]"]
+    told = run("--passed-in", "passed.txt").stdout
+    assert "3 deselected" in told
+    for name in ("test_fails ", "test_skips ", "test_fails_at_its_end ", "test_is_left_out "):
+        assert f"::{name}" in told
+    assert "::test_passes " not in told
+
+
+def test_a_list_that_is_not_there_stops_the_run(run):
+    end = run("--passed-in", "nowhere.txt")
+    assert end.returncode == 4
+    assert "a run with --passed-to writes it" in end.stderr
