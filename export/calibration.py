@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from wordsight.export.plain import Frames
 from wordsight.runtime.errors import SettingError
+from wordsight.runtime.fit_input import covered, fit_input
 from wordsight.runtime.manifest import InputSpec
-from wordsight.runtime.preprocess import fit_frame
 
 __all__ = ["GOOD", "CheckFrames", "FrameSets", "collect"]
 
@@ -108,15 +108,12 @@ def _sets(calibration: list[Item], check: list[Item], words: str, source: Litera
 def _drawn(count: int, spec: InputSpec) -> Iterator[Item]:
     from wordsight.train.mini import training_nouns
 
-    rows, columns = spec.shape
-    top, left = (max(rows, columns) - rows) // 2, (max(rows, columns) - columns) // 2
     for picture in training_nouns(count):
-        square = fit_frame(picture.image, max(rows, columns))
-        yield square[top : top + rows, left : left + columns], bool(picture.label)
+        yield covered(picture.image, *spec.shape), bool(picture.label)
 
 
 def _given(folder: Path, spec: InputSpec) -> Iterator[Item]:
     from wordsight.runtime.sources import readable_frames
 
     for item in readable_frames(folder):
-        yield fit_frame(item.image, spec.size, spec.fit, spec.camera), Path(item.source).parent.name.lower() not in GOOD
+        yield fit_input(item.image, spec), Path(item.source).parent.name.lower() not in GOOD

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from wordsight.export.reduced import DriftReport
-    from wordsight.runtime.manifest import WinclipSpec
 
 __all__ = ["export"]
 
@@ -22,6 +21,13 @@ class FitOption(str, Enum):
     squash = "squash"
     pad = "pad"
     tiles = "tiles"
+
+
+class ResizeOption(str, Enum):
+    """Where a frame is fitted."""
+
+    host = "host"
+    graph = "graph"
 
 
 class PrecisionOption(str, Enum):
@@ -55,8 +61,18 @@ def export(
     ] = None,
     frame: Annotated[
         str | None,
-        typer.Option(metavar="WIDTHxHEIGHT", help="Size of the camera's frames, such as 1920x1080, for --fit tiles."),
+        typer.Option(
+            metavar="WIDTHxHEIGHT",
+            help="Size of the camera's frames, such as 1920x1080, for --fit tiles or --resize graph.",
+        ),
     ] = None,
+    resize: Annotated[
+        ResizeOption,
+        typer.Option(
+            help="host: the runtime fits frames of any size; graph: the graph fits those of the camera of --frame, on "
+            "whatever it runs, and takes no other size."
+        ),
+    ] = ResizeOption.host,
     crops: Annotated[
         str,
         typer.Option(
@@ -156,11 +172,13 @@ def export(
     from rich.console import Console
 
     from wordsight.export.report import FULL_HD, print_drift, print_report, print_share, write_json
+    from wordsight.export.winclip_options import winclip_options
     from wordsight.runtime.files import check_output_file
+    from wordsight.runtime.options import frame_size
 
     check_output_file(output)
-    camera = () if frame is None else _camera(frame)
-    options = _winclip_options(winclip, winclip_score, winclip_temperature, winclip_mean, winclip_templates)
+    camera = () if frame is None else frame_size(frame)
+    options = winclip_options(winclip, winclip_score, winclip_temperature, winclip_mean, winclip_templates)
     if json_path is not None:
         check_output_file(json_path)
 
@@ -183,6 +201,7 @@ def export(
                 encoder_spec=encoder,
                 fit=None if fit is None else fit.value,
                 camera=camera,
+                resize=resize.value,
                 crops=crops,
                 objects=() if objects is None else objects.split(","),
                 patches_output=patches,
@@ -217,7 +236,7 @@ def export(
 
     manifest = read_manifest(output)  # what is stated below is what the file says, not what was meant
     spec = manifest.input
-    height, width = spec.camera or FULL_HD
+    height, width = spec.frame or spec.camera or FULL_HD
     seen = seen_share(height, width, spec.size, spec.fit, spec.camera)
     size = output.stat().st_size
     if drift is not None:
@@ -225,45 +244,6 @@ def export(
     print_report(report, output, size)
     print_share(seen, spec.fit, height, width)
     if json_path is not None:
-        seen = seen_share(*FULL_HD, spec.size, spec.fit, spec.camera)
+        height, width = spec.frame or FULL_HD
+        seen = seen_share(height, width, spec.size, spec.fit, spec.camera)
         write_json(json_path, report, precision.value, drift, size, seen)
-
-
-def _camera(text: str) -> tuple[int, int]:
-    """(height, width) of WIDTHxHEIGHT."""
-    from wordsight.runtime.errors import SettingError
-
-    width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal()):
-        raise SettingError(f"--frame takes WIDTHxHEIGHT in pixels, such as 1920x1080, got {text!r}")
-    return int(height), int(width)
-
-
-def _winclip_options(
-    winclip: bool, score: bool, temperature: float | None, mean: str | None, templates: int | None
-) -> WinclipSpec | None:
-    """What was asked for, the rest as in the paper; None where nothing was.
-
-    Raises:
-        SettingError: an option without --winclip or --winclip-score, or with another value than it takes.
-    """
-    from wordsight.runtime.errors import SettingError
-    from wordsight.runtime.manifest import WinclipSpec
-
-    if winclip and score:
-        raise SettingError("--winclip brings its score with it: leave --winclip-score out")
-    given: dict[str, Any] = {}
-    known: tuple[tuple[str, object, tuple[object, ...]], ...] = (
-        ("temperature", temperature, (0.01, 0.07)),
-        ("mean", mean, ("raw", "unit")),
-        ("templates", templates, (22, 21)),
-    )
-    for name, value, values in known:
-        if value is None:
-            continue
-        if not (winclip or score):
-            raise SettingError(f"--winclip-{name} goes with --winclip: add it, or leave --winclip-{name} out")
-        if value not in values:
-            raise SettingError(f"--winclip-{name} takes {' or '.join(map(str, values))}, got {value}")
-        given[name] = value
-    return WinclipSpec(**given) if given else None

@@ -1,6 +1,6 @@
 """What a frame costs, counted on the graph that ships rather than on the module it came from.
 
-torch's own counter misses what fused attention does (it says 35.1 of ViT-B/16+'s 54.8 GFLOP a frame). The graph hides
+torch's own counter misses what fused attention does (it says 35.1 of the 54.8 GFLOP of ViT-B/16+). The graph hides
 nothing: attention is written out in it, branches are merged, crops are cut.
 """
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from wordsight.export.attention import with_plain_attention
+from wordsight.export.class_token import for_class_token
 from wordsight.export.errors import ExportError
 from wordsight.export.fold import fold_heads
 from wordsight.export.heatmap import TextTokens, text_tokens
@@ -115,6 +116,8 @@ class FusedDetector(nn.Module):
             tower = text_tokens(tower if windows is None else windows.tower, patches=patches_output, windows=windows)
         elif patches_output and windows is None:
             tower = WithPatches(tower)
+        elif windows is None:
+            tower = for_class_token(tower)
         if precision in HALF:
             tower = HalfTower(tower, precision)
         self.tower = tower

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from wordsight.export.attention import PlainAttention
+from wordsight.export.class_token import ClassTokenBlock, for_class_token
 from wordsight.export.errors import ExportError
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class ValueTokens(TextTokens):
         self.patches, self.windows = patches, windows
         self.grid = cast(tuple[int, int], self.tower.grid_size)
         self.blocks = min(VALUE_BLOCKS, len(cast(Any, tower).transformer.resblocks))
+        if not patches and windows is None:
+            for_class_token(tower)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Embedding, then patches or windows and patches if asked for, tokens."""
@@ -98,20 +101,30 @@ class ValueTokens(TextTokens):
         return (self._project(pooled), *between, self._project(self.tower.ln_post(side)))
 
     def _through_blocks(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The main path's tokens (B, 1 + P, C) behind the last block, and the side path's patches (B, P, C)."""
+        """The main path's tokens (B, 1 + P, C) behind the last block, and the side path's patches (B, P, C).
+
+        Where nobody reads the main path's patches, its class token (B, 1, C) alone.
+        """
         blocks = list(self.tower.transformer.resblocks)
         first = len(blocks) - self.blocks
         for block in blocks[:first]:
             x = block(x)
         side = x[:, 1:]
         for block in blocks[first:]:
+            if isinstance(block, ClassTokenBlock):  # the last one
+                x, v = block.with_values(x)
+                return x, side + self._among_values(block, v)
             normed = block.ln_1(x)
             q, k, v = block.attn.project(normed, normed, normed)
-            values = v[:, 1:]  # without the class token, which would bring the whole picture to every patch
-            side = side + block.ls_1(block.attn.attend(values, values, values))
+            side = side + self._among_values(block, v)
             x = x + block.ls_1(block.attn.attend(q, k, v))
             x = x + block.ls_2(block.mlp(block.ln_2(x)))
         return x, side
+
+    @staticmethod
+    def _among_values(block: Any, v: Tensor) -> Tensor:
+        values = v[:, 1:]  # without the class token, which would bring the whole picture to every patch
+        return cast(Tensor, block.ls_1(block.attn.attend(values, values, values)))
 
     def _project(self, x: Tensor) -> Tensor:
         return x if self.tower.proj is None else cast(Tensor, x @ self.tower.proj)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from wordsight.export.calibration import collect
 from wordsight.export.centre import image_centre
 from wordsight.export.cost import count_cost
 from wordsight.export.crops import lay_out, parse_crops
@@ -24,18 +24,19 @@ from wordsight.export.describe import (
     object_pairs,
     tool_versions,
 )
-from wordsight.export.errors import NoBackend, ParityError
 from wordsight.export.fused import INPUT_NAME, FusedDetector
 from wordsight.export.graph import OPSETS, build_graph
 from wordsight.export.loading import embed_guiding, load_encoder_of
-from wordsight.export.parity import TOLERANCES, ParityReport, compare, parity_frames
-from wordsight.export.plain import reference_outputs
+from wordsight.export.parity import TOLERANCES, ParityReport
+from wordsight.export.plain import Frames, Outputs, reference_outputs
+from wordsight.export.proof import prove
 from wordsight.export.reduced import DriftReport, reduce
-from wordsight.export.runner import runner_for
+from wordsight.export.resize import with_resize
 from wordsight.export.settings import check_outputs, check_settings
-from wordsight.runtime.errors import MissingPart, OutputError, SettingError
+from wordsight.runtime.errors import OutputError, SettingError
 from wordsight.runtime.files import check_output_file, whole_file
 from wordsight.runtime.fits import Fit
+from wordsight.runtime.golden import golden_spec
 from wordsight.runtime.manifest import (
     METADATA_KEY,
     DriftSpec,
@@ -57,6 +58,7 @@ def export_model(
     encoder_spec: str | None = None,
     fit: str | None = None,
     camera: tuple[int, ...] = (),
+    resize: str = "host",
     crops: str = "single",
     objects: Sequence[str] = (),
     patches_output: bool = False,
@@ -85,7 +87,9 @@ def export_model(
         encoder_spec: ``mini``, ``NAME:TAG`` or ``NAME:/path``; None for what the head records.
         fit: how the runtime brings a frame to what the graph takes: "crop", "squash", "pad" or "tiles"; None for how
             pictures came to the encoder in its training, "crop" or "squash".
-        camera: (height, width) in pixels of the camera's frames, for "tiles".
+        camera: (height, width) in pixels of the camera's frames, for "tiles" and for a resize in the graph.
+        resize: "host": the runtime fits frames of any size; "graph": the graph takes the camera's frames as they are,
+            of that size alone, and fits them itself.
         crops: name of the crop set whose squares are scored; see `wordsight.export.crops`.
         objects: names of further objects, each with a column of the output ``s_pr_objects`` (N, O).
         patches_output: add the output ``patches`` (N, P, D).
@@ -123,7 +127,8 @@ def export_model(
         TrainingError: the head file or the encoder cannot be loaded.
     """
     opset = opset or OPSETS[-1]
-    check_settings(fit, camera, precision, w_pr, w_fnn, opset)
+    check_settings(fit, camera, precision, w_pr, w_fnn, opset, resize)
+    frame, camera = (camera, ()) if resize == "graph" else ((), camera)
     if calibrate is not None and precision == "fp32":
         raise SettingError("--calibrate goes with a reduced --precision: leave it out")
     check_outputs(crops, camera, patches_output, winclip, winclip_options is not None, winclip_windows, heatmap)
@@ -162,6 +167,11 @@ def export_model(
         name=INPUT_NAME,
     )
 
+    sets = None
+    if precision != "fp32":
+        on_step("collecting frames")
+        sets = collect(calibrate, spec)  # before what is slow: pictures that do not serve are told at once
+
     on_step("writing the graph")
     device_of = next(encoder.model.parameters()).device
     options: dict[str, Any] = dict(
@@ -191,17 +201,12 @@ def export_model(
 
     detector, exact = written("fp32")
     model, counted = exact, count_cost(exact)
+    if frame:
+        # The weights of a resize are no parameters of the model, but its products are work.
+        counted = replace(counted, flops=count_cost(with_resize(exact, frame, spec.size, spec.fit)).flops)
     drift: DriftReport | None = None
-    if precision != "fp32":
-        reduced = reduce(
-            exact,
-            precision,
-            lambda: written(precision)[1],
-            spec,
-            calibrate,
-            unverified=unverified,
-            on_step=on_step,
-        )
+    if sets is not None:
+        reduced = reduce(exact, precision, lambda: written(precision)[1], sets, unverified=unverified, on_step=on_step)
         model, drift = reduced.model, reduced.report
         counted = replace(counted, bytes=count_cost(model).bytes)
         if drift is not None:
@@ -209,30 +214,32 @@ def export_model(
             if not allow_drift:
                 drift.require()
     del exact
+    if frame:  # last, so that calibration and drift are those of the same file with the resize left to the runtime
+        model = with_resize(model, frame, spec.size, spec.fit)
 
     on_step("comparing an engine with torch")
-    frames = parity_frames(layout.shape)
-    expected = reference_outputs(encoder, head_file.heads, guiding, frames, patches=patches_output, **options)
+    taken = replace(spec, frame=frame)
     tolerance = TOLERANCES[precision]
-    try:
-        report = compare(runner_for(model.SerializeToString()), frames, expected, tolerance)
-    except (MissingPart, NoBackend):
-        if not unverified:
-            raise
-        report = ParityReport(tolerance)
-    if report.status == "exceeded" and not (allow_drift and precision != "fp32"):
-        worst = max(report.max, key=lambda name: _with_nan_last(report.max[name]))
-        raise ParityError(
-            f"the exported graph disagrees with torch: {worst} differs by up to {report.max[worst]:.2g}, "
-            f"allowed is {tolerance:.0e}; no file was written",
-            report,
-        )
+
+    def reference(frames: Frames) -> Outputs:
+        return reference_outputs(encoder, head_file.heads, guiding, frames, patches=patches_output, **options)
+
+    proof = prove(
+        model,
+        reference,
+        spec,
+        taken,
+        tolerance,
+        unverified=unverified,
+        may_differ=allow_drift and precision != "fp32",
+    )
 
     manifest = Manifest(
+        schema=2 if frame else 1,
         created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         wordsight=version("wordsight"),
-        input=spec,
-        outputs={name: ("N", *expected[name].shape[1:]) for name in detector.output_names},
+        input=taken,
+        outputs={name: ("N", *proof.expected[name].shape[1:]) for name in detector.output_names},
         encoder=describe_encoder(encoder),
         prompts=describe_prompts(head_file),
         crops=describe_crops(layout, encoder.image_size),
@@ -247,18 +254,19 @@ def export_model(
         training=head_file.settings.to_dict(),
         precision=precision,
         opset=opset,
-        parity=report.to_spec(),
+        parity=proof.report.to_spec(),
+        golden=golden_spec(
+            [proof.golden[name][0] for name in ("score", "s_pr", "s_fnn")],
+            parity=tolerance,
+            drift=0.0 if drift is None else drift.to_spec().max,
+        ),
         tools=tool_versions(),
     )
     on_step("writing the file")
     model.metadata_props.add(key=METADATA_KEY, value=manifest.to_json())
     with whole_file(target) as file:
         file.write(model.SerializeToString(deterministic=True))
-    return report
-
-
-def _with_nan_last(value: float) -> float:
-    return math.inf if math.isnan(value) else value
+    return proof.report
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:

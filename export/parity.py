@@ -94,23 +94,28 @@ def parity_frames(size: int | tuple[int, int], seed: int = 0) -> Frames:
     return np.concatenate([noise, flat, np.stack(natural)])
 
 
-def compare(runner: Runner, frames: Frames, expected: Outputs, tolerance: float) -> ParityReport:
-    """Run a graph in one batch and one frame at a time, and report the differences.
+def compare(
+    runner: Runner, frames: Frames, expected: Outputs, tolerance: float, batch: int | None = None
+) -> ParityReport:
+    """Run a graph in batches and one frame at a time, and report the differences.
 
     Args:
         runner: the graph in an engine.
         frames: uint8 BGR (N, H, W, 3).
         expected: what torch gave, by output name; outputs that the graph lacks are left aside.
         tolerance: largest absolute difference allowed.
+        batch: most frames at once; None for all.
 
     Raises:
         RuntimeError: an output of another shape or type than torch's.
     """
     differences: dict[str, list[NDArray[np.float64]]] = {}
     # One frame at a time as well: another batch size takes other kernels, and is what a camera gives.
-    for batch in (slice(None), *(slice(i, i + 1) for i in range(1, len(frames), 2))):
-        for name, value in runner.run(frames[batch]).items():
-            wanted = expected[name][batch]
+    most = batch or len(frames)
+    whole = (slice(i, i + most) for i in range(0, len(frames), most))
+    for part in (*whole, *(slice(i, i + 1) for i in range(1, len(frames), 2))):
+        for name, value in runner.run(frames[part]).items():
+            wanted = expected[name][part]
             if value.dtype != np.float32 or value.shape != wanted.shape:
                 raise RuntimeError(f"output {name}: expected float32 {wanted.shape}, got {value.dtype} {value.shape}")
             differences.setdefault(name, []).append(np.abs(value.astype(np.float64) - wanted).ravel())

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from wordsight.export.calibration import FrameSets, collect
+from wordsight.export.calibration import FrameSets
 from wordsight.export.drift import LIMITS, Drift, measure
 from wordsight.export.errors import DriftError, NoBackend
 from wordsight.export.plain import Outputs
 from wordsight.export.precision import QUANTISED, Kind
 from wordsight.export.runner import onnxruntime_runner, runner_for
-from wordsight.runtime.manifest import DriftSpec, InputSpec
+from wordsight.runtime.manifest import DriftSpec
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -86,8 +85,7 @@ def reduce(
     exact: ModelProto,
     precision: str,
     halved: Callable[[], ModelProto],
-    spec: InputSpec,
-    folder: Path | None,
+    sets: FrameSets,
     *,
     unverified: bool = False,
     on_step: Callable[[str], None] = lambda _: None,
@@ -98,17 +96,13 @@ def reduce(
         exact: the fp32 graph; it is left as it is.
         precision: any but fp32.
         halved: writes the graph with its tower in fp16 or bf16.
-        spec: what the graph takes.
-        folder: the user's pictures, or None; see `collect`.
+        sets: frames that set scales, and those that both graphs score.
         unverified: give the graph without a report where nothing here runs it.
         on_step: called with a line for people before each slow step, and while frames are scored.
 
     Raises:
         NoBackend: nothing here runs it, and ``unverified`` is false.
-        SettingError, PictureError, SourceError: the user's pictures do not serve.
     """
-    on_step("collecting frames")
-    sets = collect(folder, spec)
     runner = onnxruntime_runner(exact.SerializeToString())
     wanted = runner.score(sets.check.frames, "in fp32", on_step)
     backend = runner.name

@@ -9,20 +9,33 @@ from wordsight.export.graph import OPSETS
 from wordsight.export.precision import FP8_OPSET, PRECISIONS
 from wordsight.runtime.errors import SettingError
 from wordsight.runtime.fits import Fit
-from wordsight.runtime.manifest_input import MAX_ASPECT
+from wordsight.runtime.manifest_input import MAX_ASPECT, MAX_FRAME
+
+RESIZE = ("host", "graph")
+"""Where frames are fitted: by the runtime, of any size, or in the graph, of one camera's size."""
 
 
 def check_settings(
-    fit: str | None, camera: tuple[int, ...], precision: str, w_pr: float, w_fnn: float, opset: int
+    fit: str | None, camera: tuple[int, ...], precision: str, w_pr: float, w_fnn: float, opset: int, resize: str
 ) -> None:
-    """Raise SettingError for a value out of range, or a frame's size without tiles; arguments as in `export_model`."""
+    """Raise SettingError for a value out of range, or a frame's size for nothing; arguments as in `export_model`."""
+    if resize not in RESIZE:
+        raise SettingError(f"--resize takes {' or '.join(RESIZE)}, got {resize}")
+    graph = resize == "graph"
     if fit is not None and fit not in get_args(Fit):
         raise SettingError(f"--fit takes {', '.join(get_args(Fit))}, got {fit}")
+    if fit == "tiles" and graph:
+        raise SettingError("--resize graph goes with --fit crop, squash or pad: leave it out for --fit tiles")
+    if graph and not camera:
+        raise SettingError("--resize graph needs the size of the camera's frames: --frame WIDTHxHEIGHT, say 1920x1080")
     if fit == "tiles" and not camera:
         raise SettingError("--fit tiles needs the size of the camera's frames: --frame WIDTHxHEIGHT, such as 1920x1080")
-    if fit != "tiles" and camera:
-        raise SettingError(f"--frame goes with --fit tiles, got {f'--fit {fit}' if fit else 'no --fit'}")
-    if camera and (len(camera) != 2 or min(camera) < 1 or max(camera) > MAX_ASPECT * min(camera)):
+    if fit != "tiles" and camera and not graph:
+        got = f"--fit {fit}" if fit else "no --fit"
+        raise SettingError(f"--frame goes with --fit tiles or --resize graph, got {got} and --resize {resize}")
+    if graph and (len(camera) != 2 or min(camera) < 1 or max(camera) > MAX_FRAME):
+        raise SettingError(f"--frame takes WIDTHxHEIGHT of 1 to {MAX_FRAME} pixels, got {camera[::-1]}")
+    if camera and not graph and (len(camera) != 2 or min(camera) < 1 or max(camera) > MAX_ASPECT * min(camera)):
         raise SettingError(f"--frame takes WIDTHxHEIGHT, sides at most 1 to {MAX_ASPECT}, got {camera[::-1]}")
     if precision not in PRECISIONS:
         raise SettingError(f"--precision takes {', '.join(PRECISIONS)}, got {precision}")

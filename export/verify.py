@@ -11,7 +11,7 @@ import numpy as np
 from wordsight.export.errors import HeadMismatch
 from wordsight.runtime.errors import ModelError, SettingError
 from wordsight.runtime.files import file_sha256
-from wordsight.runtime.preprocess import fit_frame
+from wordsight.runtime.fit_input import as_host, covered, fit_input
 
 if TYPE_CHECKING:
     from wordsight.export.plain import Frames, Outputs
@@ -30,7 +30,8 @@ def generated_frames(manifest: Manifest) -> Frames:
     from wordsight.train.mini import training_nouns
 
     spec = manifest.input
-    drawn = [fit_frame(one.image, spec.size, spec.fit, spec.camera) for one in training_nouns(PICTURES)]
+    pictures = [one.image for one in training_nouns(PICTURES)]
+    drawn = [covered(image, *spec.frame) if spec.frame else fit_input(image, spec) for image in pictures]
     return np.concatenate([parity_frames(spec.shape), np.stack(drawn)])
 
 
@@ -102,7 +103,11 @@ def torch_outputs(
     layout = lay_out(parse_crops(manifest.crops.name), encoder.image_size, manifest.input.camera)
     windows = "windows_2" in manifest.outputs
 
+    spec = as_host(manifest.input)
+
     def score(batch: Frames) -> Outputs:
+        if manifest.input.frame:
+            batch = np.stack([fit_input(frame, spec) for frame in batch])
         found = reference_outputs(
             encoder,
             head_file.heads,

@@ -65,7 +65,7 @@ def verify(
     from wordsight.runtime.files import check_output_file
     from wordsight.runtime.loop import check_threshold
     from wordsight.runtime.manifest import read_manifest
-    from wordsight.runtime.verify import check_same_model
+    from wordsight.runtime.same_model import check_same_model
     from wordsight.runtime.verify import verify as compare
 
     # All that can be refused is refused before any work, cheapest first.
@@ -133,7 +133,7 @@ def _frames(manifest: Manifest, sources: list[str] | None, limit: int) -> tuple[
 
     from wordsight.export.verify import PICTURES, generated_frames
     from wordsight.runtime.errors import PictureError, SettingError
-    from wordsight.runtime.preprocess import fit_frame
+    from wordsight.runtime.fit_input import admitted, fit_input
     from wordsight.runtime.sources import Failure, Frame, open_source
 
     if not sources:
@@ -148,14 +148,14 @@ def _frames(manifest: Manifest, sources: list[str] | None, limit: int) -> tuple[
     taken: list[Frames] = []
     unread: list[str] = []
     more = False
-    for item in (item for source in opened for item in source):
+    for item in (admitted(item, spec) for source in opened for item in source):
         if len(taken) == limit:
             more = True
             break
         if isinstance(item, Failure):
             unread.append(f"{item.source}: {item.reason}")
         elif isinstance(item, Frame):
-            taken.append(fit_frame(item.image, spec.size, spec.fit, spec.camera))
+            taken.append(fit_input(item.image, spec))
     if not taken:
         raise PictureError(f"no frame to compare: {unread[0] if unread else 'the sources hold none'}")
     cut = f", the first {limit} of more; --limit takes others" if more else ""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from wordsight.runtime.figures import Figure
     from wordsight.runtime.manifest import Manifest
-    from wordsight.runtime.verify import Run, Verification
+    from wordsight.runtime.verified import Run, Verification
 
 _MOST_ROWS = 3  # of a table that ends with exit code 1: eight lines in all
 _STYLES = {"agrees": "green", "differs": "bold red", "reference": "bold", "not judged": "yellow"}

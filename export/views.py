@@ -1,10 +1,8 @@
 """The squares of a frame as the encoder takes them: cut in the graph, and shrunk where they are larger.
 
 Engines disagree about ONNX ``Resize`` (unsupported in TensorRT with antialiasing, wrong in others), so a larger square
-is shrunk by two products with constant matrices, Pillow's own bicubic weights from ``runtime/preprocess.py``. Pillow
-sums in integers of 2**-22; float32 holds 24 bits, so each weight is split into two of 11 bits, whose sums with 8-bit
-pixels are exact in float32, and stay so under TF32 or fp16 products with float32 sums. The result is Pillow's to the
-bit.
+is shrunk by two products with constant matrices, Pillow's own bicubic weights, exact in float32 (`export/exact.py`).
+The result is Pillow's to the bit.
 """
 
 from __future__ import annotations
@@ -14,10 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from wordsight.export.exact import halved
 from wordsight.runtime.preprocess import WEIGHT_BITS, resampling_weights
-
-_HALF = WEIGHT_BITS // 2
-_STEP = float(2**_HALF)
 
 
 class CutViews(nn.Module):
@@ -37,11 +33,12 @@ class CutViews(nn.Module):
             raise ValueError(f"expected squares of {size} pixels or more, got {list(boxes)}")
         self.boxes = tuple(boxes)
         self.size = size
+        self.steps: dict[int, float] = {}
         for side in {side for _, _, side in boxes} - {size}:
-            weights = torch.from_numpy(resampling_weights(side, size))  # (S, side), whole numbers
-            high = torch.floor((weights + _STEP / 2) / _STEP)
-            self.register_buffer(f"high_{side}", high.float(), persistent=False)  # within 2**11
-            self.register_buffer(f"low_{side}", (weights - high * _STEP).float(), persistent=False)  # within 2**10
+            weights = halved(resampling_weights(side, size))  # (S, side)
+            self.steps[side] = weights.step
+            self.register_buffer(f"high_{side}", torch.from_numpy(weights.high), persistent=False)
+            self.register_buffer(f"low_{side}", torch.from_numpy(weights.low), persistent=False)
 
     def forward(self, frames: Tensor) -> Tensor:
         """The squares of (N, 3, H, W), in the order of the boxes: first all frames' first square."""
@@ -51,12 +48,12 @@ class CutViews(nn.Module):
         square = frames[:, :, top : top + side, left : left + side]
         if side == self.size:
             return square
-        high, low = self.get_buffer(f"high_{side}"), self.get_buffer(f"low_{side}")
-        across = _rounded(square @ high.T, square @ low.T)  # (N, 3, side, S): Pillow resizes rows first
-        return _rounded(high @ across, low @ across)
+        high, low, step = self.get_buffer(f"high_{side}"), self.get_buffer(f"low_{side}"), self.steps[side]
+        across = _rounded(square @ high.T, square @ low.T, step)  # (N, 3, side, S): Pillow resizes rows first
+        return _rounded(high @ across, low @ across, step)
 
 
-def _rounded(high: Tensor, low: Tensor) -> Tensor:
-    """Floor of (high * 2**11 + low) / 2**22 + 1/2 within 0 ... 255, without a sum beyond float32's whole numbers."""
-    carried = high + torch.floor(low / _STEP)
-    return torch.floor((carried + _STEP / 2) / _STEP).clamp(0, 255)
+def _rounded(high: Tensor, low: Tensor, step: float) -> Tensor:
+    """Floor of (high * step + low) / 2**22 + 1/2 within 0 ... 255, without a sum beyond float32's whole numbers."""
+    carried, unit = high + torch.floor(low / step), 2.0**WEIGHT_BITS / step
+    return torch.floor((carried + unit / 2) / unit).clamp(0, 255)

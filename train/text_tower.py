@@ -37,22 +37,31 @@ def encode_short(model: nn.Module, tokens: Tensor) -> Tensor:
     return cast(Callable[[Tensor], Tensor], model.encode_text)(tokens)
 
 
-def fits_short_contexts(model: nn.Module, tokens: Tensor) -> bool:
+def fits_short_contexts(
+    model: nn.Module, tokens: Tensor, encode: Callable[[Tensor], Tensor] | None = None, least: float = 0.9999
+) -> bool:
     """Whether rows of tokens (B, C), each embedded alone at its own length, agree with the model's own `encode_text`.
 
-    Agreement is a cosine of at least 0.9999 in every row. A tower of open_clip's that is not causal is not tried: with
-    weights that hardly tell texts apart it could agree by chance.
+    A tower of open_clip's that is not causal is not tried: with weights that hardly tell texts apart it could agree by
+    chance.
+
+    Args:
+        model: a CLIP model with `encode_text`.
+        tokens: (B, C) int64, at the model's whole context.
+        encode: what embeds short rows, (B, L) int64 to (B, D); None for `encode_short`.
+        least: cosine that counts as agreement, in every row.
     """
     tower: Any = getattr(model, "text", model)
     if hasattr(tower, "token_embedding") and hasattr(tower, "text_projection") and not _is_plain_causal(tower):
         return False
     whole = F.normalize(cast(Callable[[Tensor], Tensor], model.encode_text)(tokens).float(), dim=-1)
     for row, place in enumerate(end_places(tokens).tolist()):
+        cut = tokens[row : row + 1, : place + 1]
         try:
-            short = encode_short(model, tokens[row : row + 1, : place + 1])
+            short = encode_short(model, cut) if encode is None else encode(cut)
         except (RuntimeError, ValueError, IndexError):  # the tower insists on its whole context
             return False
-        if not F.normalize(short.float(), dim=-1)[0] @ whole[row] >= 0.9999:
+        if not F.normalize(short.float(), dim=-1)[0] @ whole[row] >= least:
             return False
     return True
 

@@ -13,6 +13,7 @@ from open_clip.transformer import VisionTransformer
 from torch import nn
 
 from wordsight.benchmarks.fold import random_checkpoint
+from wordsight.export import onnx as export_onnx
 from wordsight.export.fused import FusedDetector
 from wordsight.export.graph import build_graph
 from wordsight.export.onnx import export_model
@@ -26,6 +27,17 @@ from wordsight.train.prompts import PromptPair
 
 TINY_SIZE, TINY_WIDTH = 32, 16
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _graphs(graphs_written_once: None) -> None:
+    """Here all are."""
+
+
+@pytest.fixture
+def written_anew(graphs_written_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the writing itself."""
+    monkeypatch.setattr(export_onnx, "build_graph", build_graph)
 
 
 def make_heads(embed_dim: int, count: int, seed: int = 0) -> list[Head]:
@@ -94,10 +106,19 @@ def resnet_tower() -> Callable[[], ModifiedResNet]:
     return make_resnet
 
 
+def make_small(kind: str, layers: int = 8) -> Encoder:
+    tower, size = (make_vit(layers), 32) if kind == "vit" else (make_resnet(), 96)
+    return make_encoder(kind, VisualOnly(tower), size, 24)
+
+
+@pytest.fixture(scope="session")
+def small_encoder_of() -> Callable[..., Encoder]:
+    return make_small
+
+
 @pytest.fixture(params=["vit", "resnet"])
 def small_encoder(request: pytest.FixtureRequest) -> Encoder:
-    tower, size = (make_vit(), 32) if request.param == "vit" else (make_resnet(), 96)
-    return make_encoder(request.param, VisualOnly(tower), size, 24)
+    return make_small(request.param)
 
 
 @dataclass
@@ -212,6 +233,7 @@ def mini_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     made: dict[tuple[object, ...], Path] = {}
 
     def make(object: str = "object", **options: object) -> Path:
+        options = {name: value for name, value in options.items() if (name, value) != ("crops", "single")}
         key = (object, *sorted(options.items()))
         if key not in made:
             number = len(made)

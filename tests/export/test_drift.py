@@ -9,7 +9,7 @@ import onnx
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from wordsight.export import reduced
+from wordsight.export import calibration, reduced
 from wordsight.export.calibration import collect
 from wordsight.export.drift import LIMITS, auroc, measure
 from wordsight.export.errors import DriftError, NoBackend
@@ -116,6 +116,15 @@ def test_what_does_not_serve_is_refused_in_a_line(tmp_path: Path):
         collect(tmp_path / "torn", SPEC)
 
 
+CHECK = 96
+"""Frames that the files here are checked on, instead of 256: fewer say as much."""
+
+
+@pytest.fixture
+def few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "CHECK", CHECK)
+
+
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from wordsight.train.checkpoint import save_heads
@@ -132,10 +141,22 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def files(head: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("files")
     made = {}
-    for precision in ("fp32", *LIMITS):
-        made[precision] = folder / f"{precision}.onnx"
-        assert export_model(head, made[precision], precision=precision)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "CHECK", CHECK)
+        for precision in ("fp32", *LIMITS):
+            made[precision] = folder / f"{precision}.onnx"
+            assert export_model(head, made[precision], precision=precision)
     return made
+
+
+def test_an_export_says_so_before_anything_slow(head: Path, tmp_path: Path, monkeypatch):
+    def slow(*_args: object, **_named: object) -> None:
+        raise AssertionError("the graph was written first")
+
+    monkeypatch.setattr("wordsight.export.onnx.build_graph", slow)
+    few = write(tmp_path / "few", noise(3))
+    with pytest.raises(SettingError, match="at least 16 pictures, got 3"):
+        export_model(head, tmp_path / "out.onnx", precision="int8", calibrate=few)
 
 
 @pytest.mark.parametrize("precision", LIMITS)
@@ -145,10 +166,10 @@ def test_a_file_says_how_far_it_is_from_fp32_and_is_that_far(files: dict[str, Pa
     spec = read_manifest(files[precision])
     assert spec.precision == precision
     assert spec.parity.status == "passed"
-    assert spec.drift.frames == 256
+    assert spec.drift.frames == CHECK
     assert 0 < spec.drift.mean <= LIMITS[precision].mean
     assert spec.drift.calibration == ("generated" if precision in ("int8", "fp8") else "none")
-    frames = np.stack([picture.image for picture in training_nouns(320)][64:])
+    frames = np.stack([picture.image for picture in training_nouns(64 + CHECK)][64:])
     engine = "openvino" if precision == "bf16" else "ort-cpu"
     with Model(files["fp32"], backend="ort-cpu") as exact, Model(files[precision], backend=engine) as coarse:
         apart = np.abs(exact.score(frames).score - coarse.score(frames).score)
@@ -157,6 +178,7 @@ def test_a_file_says_how_far_it_is_from_fp32_and_is_that_far(files: dict[str, Pa
     assert spec.cost.flops == read_manifest(files["fp32"]).cost.flops
 
 
+@pytest.mark.usefixtures("few_frames")
 def test_drift_beyond_the_limit_leaves_no_file_unless_allowed(head: Path, tmp_path: Path, monkeypatch):
     strict = {**LIMITS, "fp16": LIMITS["fp16"].__class__(mean=1e-9, rank_correlation=0, auroc_change=1)}
     monkeypatch.setattr(reduced, "LIMITS", strict)
@@ -167,12 +189,13 @@ def test_drift_beyond_the_limit_leaves_no_file_unless_allowed(head: Path, tmp_pa
     assert read_manifest(tmp_path / "out.onnx").drift.mean > 1e-9
 
 
+@pytest.mark.usefixtures("few_frames")
 def test_what_nothing_runs_is_written_unverified_alone(head: Path, tmp_path: Path, monkeypatch):
     def refuse(model: bytes):
         raise NoBackend("no such type")
 
     monkeypatch.setattr(reduced, "runner_for", refuse)
-    monkeypatch.setattr("wordsight.export.onnx.runner_for", refuse)
+    monkeypatch.setattr("wordsight.export.proof.runner_for", refuse)
     with pytest.raises(NoBackend):
         export_model(head, tmp_path / "out.onnx", precision="bf16")
     assert not list(tmp_path.iterdir())
@@ -181,6 +204,7 @@ def test_what_nothing_runs_is_written_unverified_alone(head: Path, tmp_path: Pat
     assert (spec.parity.status, spec.drift.frames) == ("not run", 0)
 
 
+@pytest.mark.usefixtures("written_anew", "few_frames")
 def test_the_same_head_gives_the_same_bytes(files: dict[str, Path], head: Path, tmp_path: Path):
     export_model(head, tmp_path / "again.onnx", precision="int8")
     left, right = onnx.load(files["int8"]), onnx.load(tmp_path / "again.onnx")

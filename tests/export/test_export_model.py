@@ -15,30 +15,13 @@ from wordsight.export import onnx as export_onnx
 from wordsight.export.errors import HeadMismatch, ParityError
 from wordsight.export.onnx import export_model
 from wordsight.runtime.errors import MissingPart, OutputError, SettingError
+from wordsight.runtime.golden import require_golden
 from wordsight.runtime.manifest import read_manifest
+from wordsight.runtime.model import Model
 from wordsight.train.encoders import Encoder
 from wordsight.train.errors import EncoderError
 
 SIZE, WIDTH = 32, 16
-
-
-@pytest.fixture(scope="session")
-def graphs() -> dict[object, bytes]:
-    return {}
-
-
-@pytest.fixture
-def written_once(graphs: dict[object, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of what becomes of a graph: torch writes that of `head_path` once, not once a test."""
-    honest = export_onnx.build_graph
-
-    def build(detector, opset: int) -> onnx.ModelProto:
-        key = (detector.output_names, opset)
-        if key not in graphs:
-            graphs[key] = honest(detector, opset=opset).SerializeToString()
-        return onnx.load_from_string(graphs[key])
-
-    monkeypatch.setattr(export_onnx, "build_graph", build)
 
 
 @pytest.fixture
@@ -99,7 +82,6 @@ def perturb(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-@pytest.mark.usefixtures("written_once")
 @pytest.mark.parametrize("older", [None, b"the file of yesterday"])
 def test_a_graph_that_disagrees_leaves_no_file(
     head_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, older: bytes | None
@@ -115,7 +97,6 @@ def test_a_graph_that_disagrees_leaves_no_file(
     assert older is None or out.read_bytes() == older
 
 
-@pytest.mark.usefixtures("written_once")
 def test_without_a_backend_only_an_unverified_file_is_written(
     head_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -164,6 +145,7 @@ def test_the_head_is_not_overwritten(head_path: Path):
     assert head_path.read_bytes() == before
 
 
+@pytest.mark.usefixtures("written_anew")  # what torch says while it writes is looked at, too
 def test_the_command_prints_the_report_and_warns_of_what_is_not_seen(head_path: Path, out: Path, tmp_path: Path):
     import typer
     from typer.testing import CliRunner
@@ -194,3 +176,10 @@ def test_the_command_checks_its_output_before_any_work(head_path: Path, tmp_path
     app.command()(export)
     result = CliRunner().invoke(app, [str(head_path), "-o", str(tmp_path / "absent" / "model.onnx")])
     assert isinstance(result.exception, OutputError)
+
+
+def test_the_golden_frame_scores_as_the_manifest_says(head_path: Path, tiny: Encoder, out: Path):
+    export_model(head_path, out)
+    with Model(out, backend="ort") as model:
+        assert "of the manifest" in require_golden(model)
+        assert model.manifest.golden.tolerance == 1e-4

@@ -32,15 +32,20 @@ def images() -> torch.Tensor:
 
 @pytest.mark.parametrize("layers", [2, 8])
 @pytest.mark.parametrize("variant", [{}, {"pool_type": "avg"}, {"ls_init_value": 0.5}])
-def test_value_value_attention_is_torchs_own_with_one_projection(vit_tower, images, layers: int, variant):
+@pytest.mark.parametrize("patches_too", [True, False])
+def test_value_value_attention_is_torchs_own_with_one_projection(
+    vit_tower, images, layers: int, variant, patches_too: bool
+):
     tower = vit_tower(layers, **variant)
-    tokens = text_tokens(with_plain_attention(tower), patches=True)
-    embedding, patches, heat = tokens(images)
+    tokens = text_tokens(with_plain_attention(tower), patches=patches_too)
+    embedding, *patches, heat = tokens(images)
     torch.testing.assert_close(heat.reshape(3, 4, 4, 24), patches_in_text_space(tower, images), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(embedding, tower(images), atol=1e-5, rtol=1e-5)
     last = tower.forward_intermediates(images, indices=1, normalize_intermediates=True, output_fmt="NLC")
-    torch.testing.assert_close(patches, last["image_intermediates"][-1] @ tower.proj, atol=1e-5, rtol=1e-5)
-    assert (heat - patches).abs().max() > 0.1
+    projected = last["image_intermediates"][-1] @ tower.proj
+    if patches_too:
+        torch.testing.assert_close(patches[0], projected, atol=1e-5, rtol=1e-5)
+    assert (heat - projected).abs().max() > 0.1
     assert (tokens.grid, tokens.blocks) == ((4, 4), min(layers, VALUE_BLOCKS))
 
 

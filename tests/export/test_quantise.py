@@ -17,7 +17,6 @@ from onnx import TensorProto, helper, numpy_helper
 from wordsight.export.crops import lay_out, parse_crops
 from wordsight.export.errors import ExportError
 from wordsight.export.fused import FusedDetector
-from wordsight.export.graph import build_graph
 from wordsight.export.layers import encoder_layers
 from wordsight.export.parity import parity_frames
 from wordsight.export.precision import QUANTISED as KINDS
@@ -131,7 +130,7 @@ def test_only_weights_of_the_encoder_are_quantised(graph: str, kind: str, reques
 
 
 @pytest.fixture(scope="module")
-def graphs(mini_encoder, heads, vit_tower, resnet_tower):
+def graphs(mini_encoder, heads, vit_tower, resnet_tower, written_graphs):
     def encoder(tower: torch.nn.Module, size: int):
         holder = torch.nn.Module()
         holder.visual = tower
@@ -143,22 +142,29 @@ def graphs(mini_encoder, heads, vit_tower, resnet_tower):
         if name in ("mini", "views"):
             layout = lay_out(parse_crops("full+2x2@0.7"), 96, ()) if name == "views" else None
             guiding = torch.randn(2, 128, generator=torch.Generator().manual_seed(1))
+            guiding[1] = guiding[0] + 0.1 * guiding[1]  # as test_sensitivity has it: one graph serves both
             detector = FusedDetector(mini_encoder, heads(128, 2), guiding, layout=layout)
-            return build_graph(detector, opset=opset)
+            return written_graphs(detector, opset=opset)
         guiding = torch.randn(2, 24, generator=torch.Generator().manual_seed(1))
         tower, size = (resnet_tower(), 96) if name == "resnet" else (vit_tower(3), 32)
         more = {"winclip": guiding[None], "heatmap": True} if name == "windows" else {}
-        return build_graph(FusedDetector(encoder(tower, size), heads(24, 2), guiding, **more), opset=opset)
+        return written_graphs(FusedDetector(encoder(tower, size), heads(24, 2), guiding, **more), opset=opset)
 
     return make
 
 
+@pytest.fixture(scope="module")
+def quantised_mini(graphs):
+    """`mini` by kind of number, each made once: what it is asked for does not change it."""
+    return functools.cache(lambda kind: quantise(graphs("mini"), kind, parity_frames(96)))
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_embeddings_stay_close_at_every_level_of_optimisation(graphs, kind: str):
+def test_embeddings_stay_close_at_every_level_of_optimisation(graphs, quantised_mini, kind: str):
     # Relu before QuantizeLinear of float8 was once taken away by ONNX Runtime: a cosine of 0.15.
     model, frames = graphs("mini"), parity_frames(96)
     exact = run(model, frames)[0]
-    quantised = quantise(model, kind, frames)
+    quantised = quantised_mini(kind)
     for level in LEVELS:
         assert (run(quantised, frames, level=level)[0] * exact).sum(axis=1).min() > 0.99
 
@@ -168,7 +174,9 @@ def test_layers_carry_the_names_of_the_encoders_modules(graphs):
     block = [layer.name for layer in layers if layer.group == "transformer.resblocks.1"]
     leaves = ("attn.in_proj", "attn.out_proj", "mlp.c_fc", "mlp.c_proj")
     assert block == [f"transformer.resblocks.1.{leaf}" for leaf in leaves]
-    assert len(layers) == 12  # three blocks of four: neither the patches' convolution nor the projection
+    last = [layer.name for layer in layers if layer.group == "transformer.resblocks.2"]
+    assert last == [f"transformer.resblocks.2.{leaf}" for leaf in ("key_value", "query", *leaves[1:])]
+    assert len(layers) == 13  # of three blocks: neither the patches' convolution nor the projection
     assert {layer.group for layer in encoder_layers(fold_weights(graphs("resnet")).graph)} > {"layer1.0", "layer4.0"}
 
 
@@ -230,8 +238,10 @@ def test_a_graph_of_another_make_is_refused():
     [(kind, sm, True) for kind in KINDS for sm in ("SM89", "SM120")]
     + [("int8", "SM80", True), ("int8", "SM86", True), ("fp8", "SM86", False)],
 )
-def test_tensorrt_builds_for_gpus_that_have_the_numbers(graphs, build_engine, kind: str, capability: str, taken: bool):
-    model = quantise(graphs("mini"), kind, parity_frames(96))
+def test_tensorrt_builds_for_gpus_that_have_the_numbers(
+    quantised_mini, build_engine, kind: str, capability: str, taken: bool
+):
+    model = quantised_mini(kind)
     names = tuple(output.name for output in model.graph.output)
     engine = build_engine(model.SerializeToString(), (96, 96), names, capability)
     assert (engine is not None) == taken

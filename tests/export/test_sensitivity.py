@@ -10,7 +10,6 @@ from onnx import numpy_helper
 
 from wordsight.export.drift import Limits
 from wordsight.export.fused import FusedDetector
-from wordsight.export.graph import build_graph
 from wordsight.export.parity import parity_frames
 from wordsight.export.quantise import Quantiser, fold_weights
 from wordsight.export.runner import onnxruntime_runner
@@ -22,10 +21,10 @@ FAULTY = "trunk.10"
 
 
 @pytest.fixture(scope="module")
-def model(mini_encoder, heads) -> onnx.ModelProto:
+def model(mini_encoder, heads, written_graphs) -> onnx.ModelProto:
     guiding = torch.randn(2, 128, generator=torch.Generator().manual_seed(1))
     guiding[1] = guiding[0] + 0.1 * guiding[1]  # a softmax that is not saturated shows differences
-    return build_graph(FusedDetector(mini_encoder, heads(128, 2), guiding), opset=20)
+    return written_graphs(FusedDetector(mini_encoder, heads(128, 2), guiding))
 
 
 def with_outlier(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -10,7 +10,6 @@ import torch
 from onnx import TensorProto, helper
 
 from wordsight.export.fused import FusedDetector
-from wordsight.export.graph import build_graph
 from wordsight.export.parity import parity_frames
 from wordsight.runtime.manifest import read_manifest
 
@@ -35,6 +34,13 @@ def test_they_take_crops_tiles_objects_and_patches(mini_file, camera: tuple[int,
     assert engine.nbytes > 1e6
 
 
+def test_they_take_a_resize_in_the_graph(mini_file, build_engine):
+    path = mini_file(heatmap=True, camera=(120, 200), resize="graph")
+    manifest = read_manifest(path)
+    assert manifest.input.shape == (120, 200)
+    assert build_engine(path.read_bytes(), manifest.input.shape, tuple(manifest.outputs)) is not None
+
+
 def test_they_take_a_heat_map_of_a_grid(mini_file, build_engine):
     path = mini_file(objects=("screw", "metal nut"), patches_output=True, heatmap=True)
     manifest = read_manifest(path)
@@ -42,11 +48,13 @@ def test_they_take_a_heat_map_of_a_grid(mini_file, build_engine):
     assert build_engine(path.read_bytes(), manifest.input.shape, tuple(manifest.outputs)) is not None
 
 
-def test_they_take_the_other_two_ways_to_a_heat_map(small_encoder, heads, build_engine):
+@pytest.mark.parametrize("kind", ["vit", "resnet"])
+def test_they_take_the_other_two_ways_to_a_heat_map(small_encoder_of, heads, build_engine, written_graphs, kind: str):
+    small_encoder = small_encoder_of(kind, layers=3)  # that of test_quantise with windows: one graph serves both
     guiding = torch.randn(2, 24, generator=torch.Generator().manual_seed(1))
     winclip = guiding[None] if small_encoder.name == "vit" else None
     detector = FusedDetector(small_encoder, heads(24, 2), guiding, heatmap=True, winclip=winclip)
-    engine = build_engine(build_graph(detector).SerializeToString(), detector.frame_shape, detector.output_names)
+    engine = build_engine(written_graphs(detector).SerializeToString(), detector.frame_shape, detector.output_names)
     assert engine is not None
 
 

@@ -82,7 +82,7 @@ def test_the_windows_of_a_vit_are_compared_too(head_path: Path, tmp_path: Path, 
     from wordsight.export.onnx import export_model
 
     path = tmp_path / "windows.onnx"
-    export_model(head_path, path, winclip=True)
+    export_model(head_path, path, winclip=True, objects=["metal nut"])  # as test_export_winclip has it
     code, out, err = wordsight("verify", path, "--head", head_path, "--backend", "ort-cpu", "--json",
                                tmp_path / "v.json")  # fmt: skip
     assert code == 0, err
