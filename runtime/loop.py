@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from wordsight.runtime.errors import SettingError
+from wordsight.runtime.errors import NoAnswer, SettingError
+from wordsight.runtime.fit_input import admitted, fit_input
 from wordsight.runtime.fits import seen_place
 from wordsight.runtime.heat import Heat, region_level
-from wordsight.runtime.preprocess import fit_frame
 from wordsight.runtime.sinks.result import Result, Sink, judge
 from wordsight.runtime.sources.frame import Failure, Frame, Idle, Image, Source
 
@@ -90,7 +90,17 @@ def score_sources(
     def flush() -> None:
         if not pending:
             return
-        scores = model.score(fitted)
+        try:
+            scores = model.score(fitted)
+        except NoAnswer as error:  # of a server: these frames end without a score, those after them are asked anew
+            for frame in pending:
+                tally.failures += 1
+                on_failure(Failure(frame.source, str(error), type(error).__name__, frame.index))
+                frame.done()
+                on_item()
+            pending.clear()
+            fitted.clear()
+            return
         for at, frame in enumerate(pending):
             value = float(scores.score[at])
             s_img = None if scores.s_img is None else float(scores.s_img[at])
@@ -104,6 +114,7 @@ def score_sources(
             result = Result(frame, value, *parts, decision, s_img, heat, reason=reason)
             for sink in sinks:
                 sink.write(result)
+            frame.done()
             tally.scored += 1
             on_item()
         pending.clear()
@@ -111,7 +122,8 @@ def score_sources(
 
     try:
         for source in sources:
-            for item in source:
+            for given in source:
+                item = admitted(given, spec)
                 if isinstance(item, Failure):
                     flush()  # what came before it is told before it
                     tally.failures += 1
@@ -126,8 +138,8 @@ def score_sources(
                     tally.seen[height, width] = model.seen_share(height, width)
                     on_size(height, width, tally.seen[height, width])
                 pending.append(item)
-                fitted.append(fit_frame(item.image, spec.size, spec.fit, spec.camera))
-                limit = 1 if source.live else batch
+                fitted.append(fit_input(item.image, spec))
+                limit = 1 if source.live else min(batch, model.most)  # one request to a server: all end alike
                 if len(pending) >= limit or sum(frame.image.nbytes for frame in pending) > _PENDING_BYTES:
                     flush()
             tally.skipped += source.skipped

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wordsight.runtime import options
+from wordsight.runtime import options, remote_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 def run(
-    model: Annotated[str | None, typer.Argument(help="Exported model; not with --demo.", show_default=False)] = None,
+    context: typer.Context,
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Exported model, or one on a server: grpc://HOST:8001/NAME.", show_default=False),
+    ] = None,
     source: Annotated[
         list[str] | None,
         typer.Argument(help="Files, folders, quoted globs, videos, camera index (0), stream URL.", show_default=False),
@@ -47,6 +51,18 @@ def run(
     shots: options.Shots = None,
     method: options.SImg = None,
     weight_img: options.WeightImg = None,
+    deadline_ms: remote_options.DeadlineMs = None,
+    manifest_file: remote_options.ManifestFile = None,
+    expect_sha256: remote_options.ExpectSha256 = None,
+    ca: remote_options.Ca = None,
+    token_file: remote_options.TokenFile = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Run the lines of a line's file, instead of MODEL and SOURCE.")
+    ] = None,
+    web: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="With --config: the page, see docs/page.md. [127.0.0.1:8080]"),
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Score the packaged pictures with the packaged model.")] = False,
 ) -> None:
     """Score pictures and videos with an exported model.
@@ -56,14 +72,23 @@ def run(
     A folder stands for all pictures and videos below it, in natural order, hidden ones left out. References of the
     model (wordsight reference add) that lie beside it are taken in: score = s_pr + s_fnn + s_img. So is its calibration
     (wordsight calibrate): every frame is then good, unsure or a defect.
+
+    MODEL may be on a server that speaks the Open Inference Protocol, such as Triton, see docs/remote.md: frames that it
+    gives no answer to are failures.
+
+    wordsight run --config line.toml runs cameras for months, see docs/line.md; SIGHUP reads the file again.
     """
+    if config is not None:
+        _run_file(context, config, web)
+        return
+
     from rich.console import Console
 
     from wordsight.runtime import heat
     from wordsight.runtime.decide_by import DecideBy
     from wordsight.runtime.errors import OutputError, SettingError
+    from wordsight.runtime.info import found_manifest
     from wordsight.runtime.loop import Tally, check_threshold, score_sources
-    from wordsight.runtime.manifest import read_manifest
     from wordsight.runtime.model import Model
     from wordsight.runtime.run_references import ReferenceOptions, told
     from wordsight.runtime.sinks.jsonl import ErrorLines, JsonLines
@@ -74,8 +99,11 @@ def run(
     from wordsight.runtime.sources import Failure, open_source
     from wordsight.runtime.sources.files import Files
     from wordsight.runtime.summary import Troubles, tell
+    from wordsight.runtime.threads import one_thread_for_products
     from wordsight.runtime.view import object_column
 
+    if web is not None:
+        raise SettingError("--web goes with --config: the page is of the lines of a file, see docs/page.md")
     out, err = Console(highlight=False), Console(stderr=True, highlight=False)
     if demo:
         from wordsight.runtime.demo import demo_model, demo_pictures
@@ -96,7 +124,9 @@ def run(
     if jsonl:
         sinks.insert(0, JsonLines(jsonl))
     error_lines = ErrorLines(errors) if errors else None
-    manifest = read_manifest(model_path)
+    remote = remote_options.remote_settings(model_path, deadline_ms, manifest_file, expect_sha256, ca, token_file)
+    manifest, sha256, _ = found_manifest(model_path, remote)
+    model_file = model_path if remote is None else remote.manifest or model_path
     hottest = manifest.score.w_pr + manifest.score.w_fnn
     level = heat.region_level(region_level, hottest)
     if overlay and not (annotate or show):
@@ -106,14 +136,14 @@ def run(
             f"{model_path} gives no heat map; make one that does: wordsight export HEAD -o MODEL --heatmap"
         )
     known = ReferenceOptions(references, no_references, shots, method, weight_img)
-    place = known.place(model_path)
+    place = known.place(model_file)
     few_shot = known.read(place) if place else None
     top = hottest + (few_shot.w_img if few_shot else 0.0)
     check_threshold(threshold, top)
     if object_name is not None:
         object_column(manifest, object_name)
     by = DecideBy.found(
-        model_path, object_name or manifest.prompts.object, few_shot, threshold, calibration, no_calibration
+        model_file, object_name or manifest.prompts.object, few_shot, threshold, calibration, no_calibration, sha256
     )
     if annotate and any(Path(text).is_dir() and Path(text).resolve() == annotate.resolve() for text in texts):
         raise OutputError(f"--annotate {annotate} is the folder the pictures come from; give another")
@@ -121,6 +151,8 @@ def run(
     originals = {path.resolve() for item in sources if isinstance(item, Files) for path in item.paths}
     written = (jsonl, errors)
     beside = [path.resolve() for path in (place, by.file) if path is not None]
+    given = () if remote is None else (remote.manifest, remote.ca, remote.token_file)
+    beside += [path.resolve() for path in given if path is not None]
     kept = {*originals, Path(model_path).resolve(), *beside}
     if any(path is not None and path.resolve() in kept for path in written):
         raise OutputError(
@@ -139,9 +171,10 @@ def run(
         if error_lines:
             error_lines.write(failure)
 
+    one_thread_for_products()
     with contextlib.ExitStack() as stack:
         opened = Model(
-            model_path, backend=backend, batch_size=batch, object=object_name, references=few_shot,
+            model_path, backend=backend, batch_size=batch, object=object_name, references=few_shot, remote=remote,
             on_step=lambda step: err.print(step, soft_wrap=True, markup=False),
         )  # fmt: skip
         loaded = stack.enter_context(opened)
@@ -167,7 +200,7 @@ def run(
             error_lines.begin()  # no failures is an empty file, never the failures of an earlier run
 
     sum_told = told(few_shot, manifest.score.w_pr, manifest.score.w_fnn) if few_shot else None
-    sum_told = "; ".join(filter(None, (sum_told, by.told, by.unknown_sizes(tally.seen)))) or None
+    sum_told = "; ".join(filter(None, (sum_told, by.told, by.unlike(tally.seen)))) or None
     remarks = list(filter(None, [by.remark(opened.backend)]))
     if object_name is not None:
         remarks.append(f"s_pr and score are those of the object {object_name!r}")
@@ -184,6 +217,25 @@ def run(
         raise SettingError("nothing to score was found in the sources")
     if tally.failures:
         raise typer.Exit(1 if tally.scored else 2)
+
+
+def _run_file(context: typer.Context, config: Path, web: str | None) -> None:
+    """Run a line's file; everything else that could be given is said in it."""
+    from wordsight.runtime.errors import SettingError
+    from wordsight.runtime.line.run_file import run_file
+
+    keys = {"threshold": "defect = X under [[line]]", "backend": 'backend = "..."', "batch": "batch = N",
+            "jsonl": '[[sink]] type = "jsonl"', "object_name": 'object = "..." under [[line]]',
+            "deadline_ms": "deadline_ms = N under [remote]"}  # fmt: skip
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in ("config", "web") and given is not None and given.name == "COMMANDLINE":
+            option = parameter.opts[0] if parameter.opts[0].startswith("-") else (parameter.name or "").upper()
+            instead = f": {keys[parameter.name]}" if parameter.name in keys else ", or leave it out"
+            raise SettingError(f"{option} does not go with --config; say it in {config}{instead}")
+    code = run_file(config, web)
+    if code:
+        raise typer.Exit(code)
 
 
 def _progress(console: "Console"):  # type: ignore[no-untyped-def]

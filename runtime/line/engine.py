@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from wordsight.runtime.errors import NoAnswer
 from wordsight.runtime.line.batcher import Batcher
 from wordsight.runtime.line.running import Ready, RunningLine
 from wordsight.runtime.sinks.result import PartResult, Result
@@ -22,6 +23,7 @@ class Pace:
     Attributes:
         passes: of the engine.
         frames: scored.
+        unanswered: frames to which a server gave no answer.
         inference_s: of the last passes, fitting included, engine and scores.
         latency_s: of the last frames, from capture to the hand-over to the sinks.
         last_pass_s: monotonic clock at the end of the last pass or of the last look that found nothing.
@@ -29,6 +31,7 @@ class Pace:
 
     passes: int = 0
     frames: int = 0
+    unanswered: int = 0
     inference_s: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     latency_s: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     last_pass_s: float = 0.0
@@ -77,9 +80,12 @@ class Engine:
         for item in ready:
             passes.setdefault(id(item.force.model), []).append(item)
         for items in passes.values():
-            self._pass(items)
+            most = items[0].force.model.most  # one request to a server: all frames of it end alike
+            for at in range(0, len(items), most):
+                self._pass(items[at : at + most])
         now_s = self._clock()
         for line in self.lines:
+            line.reader.look()
             for part in line.overdue(now_s):
                 self._put(part)
         self.pace.last_pass_s = now_s
@@ -87,7 +93,12 @@ class Engine:
 
     def _pass(self, items: Sequence[Ready]) -> None:
         began_s = self._clock()
-        scores = items[0].force.model.score([item.image for item in items])
+        model = items[0].force.model
+        try:
+            scores = model.score([item.image for item in items])
+        except NoAnswer as error:
+            self._unanswered(items, str(error))
+            return
         # A recipe has an object and references of its own: they are read off the same pass.
         reads: dict[int, list[int]] = {}
         for at, item in enumerate(items):
@@ -97,8 +108,19 @@ class Engine:
         self.pace.inference_s.append(now_s - began_s)
         for places, viewed in read:
             for row, at in enumerate(places):
-                for result in items[at].line.decided(items[at], viewed, row, now_s):
+                for result in items[at].line.decided(items[at], viewed, row, now_s, model.fell_back):
                     self._put(result)
+                items[at].frame.done()
                 self.pace.latency_s.append(self._clock() - items[at].frame.captured_s)
         self.pace.passes += 1
         self.pace.frames += len(items)
+
+    def _unanswered(self, items: Sequence[Ready], reason: str) -> None:
+        """Let frames end without a score: the line goes on, and tells."""
+        now_s = self._clock()
+        for item in items:
+            for part in item.line.unanswered(item, reason, now_s):
+                self._put(part)
+            item.frame.done()
+        self.pace.unanswered += len(items)
+        self.pace.last_pass_s = now_s  # many requests in one step, each with its deadline: the engine does step on

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wordsight.runtime.errors import FrameError
+from wordsight.runtime.fit_input import check_input
 from wordsight.runtime.fits import Place, seen_place
 from wordsight.runtime.heat import Heat, region_level
 from wordsight.runtime.line.events import event_id
@@ -44,6 +45,8 @@ class Counts:
     doubts: Counter[str] = field(default_factory=Counter)
     late: int = 0
     refused: int = 0
+    unanswered: int = 0
+    fell_back: int = 0
     last_score: float | None = None
     latency_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
 
@@ -56,6 +59,7 @@ class RunningLine:
         reader: of its source.
         force: what is in force; assign another to change the recipe, from the engine's thread.
         counts: see `Counts`.
+        no_answer: why the last frame has no score, where a server gave none; None otherwise.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class RunningLine:
         self.reader = reader
         self.force = force
         self.counts = Counts()
+        self.no_answer: str | None = None
         self._on_failure = on_failure
 
     @property
@@ -86,14 +91,17 @@ class RunningLine:
         """Return the frame as the engine is to see it; None when it cannot be looked at, which is told as a failure."""
         force = self.force
         try:
-            image = force.cut(frame.image)
+            image = check_input(force.cut(frame.image), force.model.manifest.input)
         except FrameError as error:
             self.counts.refused += 1
             self._on_failure(Failure(frame.source, str(error), "FrameError", frame.index))
+            frame.done()
             return None
         return Ready(self, frame, image, force)
 
-    def decided(self, item: Ready, scores: "Scores", row: int, now_s: float) -> Iterator[Result | PartResult]:
+    def decided(
+        self, item: Ready, scores: "Scores", row: int, now_s: float, fell_back: bool = False
+    ) -> Iterator[Result | PartResult]:
         """Give the frame's result, then that of each part that it ends.
 
         Args:
@@ -101,8 +109,11 @@ class RunningLine:
             scores: of its line's frames in the pass, read by the line's view.
             row: the frame's, in `scores`.
             now_s: monotonic clock.
+            fell_back: whether what stands in for a server scored it.
         """
         frame, force = item.frame, item.force
+        self.no_answer = None
+        self.counts.fell_back += fell_back
         score = float(scores.score[row])
         decision, reason = force.judge(score, item.image)
         self._count(score, decision, reason, now_s - frame.captured_s)
@@ -119,17 +130,36 @@ class RunningLine:
             line=self.name,
             event_id=event_id(self.name, frame.source, frame.index, frame.timestamp),
             recipe=force.recipe,
+            scored_by=force.scored_by,
             reason=reason,
+            decided_s=now_s,
+            fallback=fell_back,
         )
         yield result
         if force.parts is not None:
             for part in force.parts.add(result, now_s):
                 yield self._told(part)
 
+    def unanswered(self, item: Ready, reason: str, now_s: float) -> Iterator[PartResult]:
+        """Let a frame end without a score, as a failure; give the parts that it ends, none of which is good by it."""
+        frame = item.frame
+        self.no_answer = reason
+        self.counts.unanswered += 1
+        self._on_failure(Failure(frame.source, reason, "NoAnswer", frame.index))
+        if item.force.parts is not None:
+            for part in item.force.parts.missed(frame, self.name, item.force.recipe, now_s):
+                yield self._told(part)
+
     def overdue(self, now_s: float) -> Iterator[PartResult]:
         """Give the parts whose deadline passed without a decision: they are unsure, and counted as late."""
         if self.force.parts is not None:
             for part in self.force.parts.overdue(now_s):
+                yield self._told(part)
+
+    def end_part(self) -> Iterator[PartResult]:
+        """Give the part that is open: the line stops, or another recipe begins."""
+        if self.force.parts is not None:
+            for part in self.force.parts.end():
                 yield self._told(part)
 
     def _told(self, part: PartResult) -> PartResult:

@@ -1,13 +1,18 @@
 """What a source gives: frames, or the reason there is none."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+
+def _nothing() -> None:
+    pass
+
 
 Image = npt.NDArray[np.uint8]  # (H, W, 3) BGR
 
@@ -20,11 +25,14 @@ class Frame:
         image: uint8 BGR (H, W, 3), 0 to 255.
         source: path of the picture or video, or the camera or URL as given, credentials masked.
         index: number of the frame within `source`, from 0; a picture has one frame, 0.
-        timestamp: wall-clock moment at which the frame was read, aware, UTC.
+        timestamp: wall-clock moment at which the frame was read, aware, UTC; of a watched folder's picture, at which
+            its file was written.
         name: short name for people: the path relative to the folder that was given, else the file's own name.
         fps: frames per second of the video or camera it belongs to; None for a picture.
         part_id: which part it shows, where trigger, file name or controller say so.
         captured_s: monotonic clock at which it was read: latencies are counted from here, never from `timestamp`.
+        done: to be called when its result was handed on, or when it was refused or dropped. A source that remembers
+            what it gave (`watch:`) counts it as taken from then on. Never raises, never waits.
     """
 
     image: Image
@@ -35,6 +43,7 @@ class Frame:
     fps: float | None = None
     part_id: str | None = None
     captured_s: float = field(default_factory=time.monotonic)
+    done: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

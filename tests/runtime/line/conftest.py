@@ -1,11 +1,13 @@
 import threading
-import time
 from datetime import datetime, timezone
 
 import numpy as np
 import pytest
 
+from wordsight.runtime.line.reader import Reader, ReaderSettings
 from wordsight.runtime.sources.frame import Frame
+
+QUICK = ReaderSettings(first_wait_s=0.001, longest_wait_s=0.004, frozen_s=0)
 
 
 @pytest.fixture
@@ -51,14 +53,22 @@ def scripted():
 
 
 @pytest.fixture
-def eventually():
-    """Wait until a condition holds, at most ten seconds: (condition) -> its last value."""
+def eventually(waiting):
+    """Wait until a condition holds, at most a minute: (condition) -> its last value."""
+    return waiting(60.0)
 
-    def wait(condition, limit_s=10.0):
-        pause = threading.Event()
-        end = time.monotonic() + limit_s
-        while not (value := condition()) and time.monotonic() < end:
-            pause.wait(0.005)
-        return value
 
-    return wait
+@pytest.fixture
+def reader():
+    """Start a reader of a source, or of what a function opens; each is stopped at the end."""
+    made = []
+
+    def make(source, settings=QUICK, **more):
+        opener = source if callable(source) else lambda: source
+        made.append(Reader("press", opener, more.pop("ready", threading.Event()), settings=settings, **more))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for item in made:
+        item.stop(1.0)

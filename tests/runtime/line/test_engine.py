@@ -1,6 +1,8 @@
 """Readers, batcher, engine and queued sinks together, on a model of 3 kB: s_pr = mean blue / 255, s_fnn = green."""
 
 import threading
+import time
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import numpy as np
@@ -15,7 +17,8 @@ from wordsight.runtime.line.in_force import InForce
 from wordsight.runtime.line.reader import Reader, ReaderSettings
 from wordsight.runtime.line.running import RunningLine
 from wordsight.runtime.model import Model
-from wordsight.runtime.parts import PartDecider, PartRule
+from wordsight.runtime.part_rule import PartRule
+from wordsight.runtime.parts import PartDecider
 from wordsight.runtime.sinks.queued import Queued
 from wordsight.runtime.sinks.result import PartResult, Result
 from wordsight.runtime.sources.frame import Failure, Frame
@@ -43,8 +46,9 @@ class Hall:
         self.lines = []
         self.engine = Engine(self.lines, Batcher(self.ready, most=most), self.events.append)
 
-    def add(self, name, source, **force):
-        reader = Reader(name, lambda: source, self.ready, settings=ReaderSettings(first_wait_s=60, frozen_s=0))
+    def add(self, name, source, clock=time.monotonic, **force):
+        opener = source if callable(source) else lambda: source
+        reader = Reader(name, opener, self.ready, settings=ReaderSettings(first_wait_s=60, frozen_s=0), clock=clock)
         reader.start()
         in_force = InForce(self.model, View(self.model.manifest), **{"by": DecideBy(1.0), **force})
         self.engine.lines.append(RunningLine(name, reader, in_force, on_failure=self.failures.append))
@@ -120,6 +124,34 @@ def test_the_region_alone_is_looked_at_and_a_frame_that_lacks_it_is_told_not_sco
     assert line.counts.refused == 1
 
 
+@pytest.mark.faults
+def test_a_camera_of_another_size_than_the_graph_resizes_is_told_and_the_line_goes_on(tmp_path, onnx_writer, scripted):
+    spec = replace(onnx_writer.manifest().input, frame=(8, 8))
+    text = onnx_writer.manifest(schema=2, input=spec).to_json()
+    (tmp_path / "fixed.onnx").write_bytes(b"".join(onnx_writer.model_parts(text)))
+    with Model(tmp_path / "fixed.onnx", backend="ort", batch_size=8) as model:
+        hall = Hall(model)
+        line = hall.add("a", folder(scripted, picture(0, 0), picture(1, 0, size=(9, 8)), picture(2, 0)))
+        events = hall.run()
+    assert [event.frame.index for event in events] == [0, 2]
+    assert line.counts.refused == 1
+    assert "expected a frame of 8x8 pixels" in hall.failures[0].reason
+
+
+@pytest.mark.parametrize(("roi", "width"), [(None, 8), ((8, 0, 8, 8), 16)])
+def test_what_lies_outside_the_mask_has_the_encoders_mean_colour(hall, scripted, roi, width):
+    mask = np.ones((8, width), bool)
+    mask[:, -2:] = False
+    frame = picture(0, 255, size=(8, width))
+    frame.image[:, -2:] = (0, 255, 0)  # would count as green
+    hall.add("a", folder(scripted, frame, picture(1, 0, size=(9, width))), roi=roi, mask=mask)
+    (event,) = hall.run()
+    mean = round(0.5 * 255) / 255  # of the manifest, in every channel
+    assert event.score == pytest.approx(0.75 * 1.4 + 0.25 * 2 * mean, abs=1e-6)
+    assert frame.image[0, -1].tolist() == [0, 255, 0]  # the sinks see all of it
+    assert f"expected a frame of the mask's size, {width}x8, got {width}x9" in hall.failures[0].reason
+
+
 def test_a_picture_that_the_gate_doubts_is_unsure_and_no_defect(hall, scripted):
     gate = Gate(darkest=100.0, brightest=255.0, most_clipped=1.0, least_sharp=0.0)
     hall.add("a", folder(scripted, picture(0, 255)), by=DecideBy(0.5, gate=gate))
@@ -158,3 +190,30 @@ def test_a_camera_that_fails_and_a_sink_that_fails_leave_the_others_alone(hall, 
     assert dead.reader.state().reason == "the stream does not answer"
     assert (sinks[1].state().state, sinks[1].state().waiting, sinks[1].state().dropped) == ("failing", 3, 37)
     sinks[1].close(0.1)
+
+
+def test_a_read_that_hangs_is_left_behind_although_nobody_asks_for_its_state(hall, scripted, eventually, clock):
+    hang = threading.Event()
+    sources = [scripted(lambda: hang.wait(60) and None), folder(scripted, picture(0, 10))]
+    opened = iter(sources)
+    line = hall.add("a", lambda: next(opened), clock=clock)
+    assert eventually(lambda: sources[0].opened)
+    clock.now += 61
+    hall.engine.step(0)
+    assert eventually(lambda: hall.engine.step(0.05) == 1)
+    assert line.counts.decisions == {"good": 1}
+    hang.set()
+
+
+def test_a_frame_is_done_when_its_result_was_handed_on_or_it_was_refused(hall, scripted):
+    done = []
+
+    def one(index, size):
+        return replace(picture(index, 10, size=size), done=lambda: done.append((index, len(hall.events))))
+
+    hall.add("a", folder(scripted, one(0, (40, 60)), one(1, (4, 4)), one(2, (40, 60))), roi=(30, 10, 10, 10))
+    hall.run()
+    assert sorted(index for index, _ in done) == [0, 1, 2]
+    told = dict(done)
+    assert (told[0], told[2]) == (1, 2)
+    assert told[1] in (0, 1)  # refused when it is read, before the first one's result or after it
