@@ -2,34 +2,26 @@
 
 import json
 import os
-import stat
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from wordsight.runtime.errors import OutputError
-from wordsight.runtime.files import check_output_file
 from wordsight.runtime.sinks.result import Result
+from wordsight.runtime.sinks.whole_lines import WholeLines
 from wordsight.runtime.sources.frame import Failure
 from wordsight.runtime.urls import scrubbed
 
 
-class LineFile:
-    """A file of JSON lines in which every line is whole, whatever happens to the disk or the process.
+def encoded(line: dict[str, Any]) -> bytes:
+    """Return one object as one line, UTF-8; what is no UTF-8 in a file's name is escaped.
 
-    The file is made anew with the first line, so that a run that comes to nothing leaves an older file alone.
+    Raises:
+        ValueError: a number that JSON does not have, such as NaN.
     """
+    return (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "backslashreplace")
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Check that `path` can be written; nothing is opened yet.
 
-        Raises:
-            OutputError: no such folder, or it is a folder itself, or permission is lacking.
-        """
-        self._path: Path = check_output_file(path)
-        self._descriptor: int | None = None
-        self._regular = False
-        self._length = 0  # bytes of whole lines
+class LineFile(WholeLines):
+    """A file of JSON lines in which every line is whole, made anew with the first one."""
 
     def append(self, line: dict[str, Any]) -> None:
         """Write one object as one line.
@@ -37,44 +29,7 @@ class LineFile:
         Raises:
             OutputError: the disk is full or gone; the lines before stay, half of this one does not.
         """
-        data = (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "backslashreplace")
-        try:
-            descriptor = self._opened()
-            written = 0
-            while written < len(data):  # a nearly full disk takes a part first and complains at the next call
-                written += os.write(descriptor, data[written:])
-        except BaseException as error:  # an interrupt may fall between two parts of a line, too
-            if self._regular and self._descriptor is not None:
-                os.ftruncate(self._descriptor, self._length)
-                os.lseek(self._descriptor, self._length, os.SEEK_SET)
-            if not isinstance(error, OSError):
-                raise
-            reason = (error.strerror or str(error)).lower()
-            raise OutputError(f"cannot write {self._path}: {reason}; the lines before this one are whole") from error
-        self._length += len(data)
-
-    def begin(self) -> None:
-        """Make the file anew, without a line, unless there is one already.
-
-        Raises:
-            OutputError: the disk is full or gone.
-        """
-        try:
-            self._opened()
-        except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {(error.strerror or str(error)).lower()}") from error
-
-    def _opened(self) -> int:
-        if self._descriptor is None:
-            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-            self._regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
-        return self._descriptor
-
-    def close(self) -> None:
-        """Close the file; harmless when it was never opened."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self.write(encoded(line))
 
 
 class JsonLines:
@@ -124,6 +79,7 @@ def result_line(result: Result) -> dict[str, Any]:
     decision        null without a threshold
     reason          only where it is unsure although the score says otherwise: "too dark", "late"
     line, recipe    only of a line (run --config): its name, and the recipe it was decided under
+    fallback        true, only where a local model scored it, for the server gave no answer
     part_id         only where trigger, file name or controller name the part
     event_id        only of a line: the same for the same frame, however often it is sent
     regions         only where the file gives a heat map: the largest first, at most 32, [] when there are none
@@ -150,5 +106,6 @@ def result_line(result: Result) -> dict[str, Any]:
         **({} if result.s_img is None else {"s_img": result.s_img}),
         "decision": result.decision,
         **{key: value for key, value in named.items() if value is not None},
+        **({"fallback": True} if result.fallback else {}),
         **({} if result.heat is None else {"regions": [asdict(region) for region in result.heat.regions]}),
     }

@@ -1,22 +1,18 @@
 """Annotated pictures and videos in a folder, beside nobody's originals."""
 
-import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from wordsight.runtime.annotate import annotate
 from wordsight.runtime.errors import OutputError
 from wordsight.runtime.files import check_output_folder, whole_file
-from wordsight.runtime.opencv import load_cv2, silenced
+from wordsight.runtime.opencv import load_cv2
 from wordsight.runtime.sinks.result import Result
-from wordsight.runtime.sources.content import cut_short
+from wordsight.runtime.sinks.video_file import VideoFile
 from wordsight.runtime.sources.frame import Image
 
-# Tried in this order: a Jetson's OpenCV may be built without FFmpeg, and then writes MJPG alone.
-_CODECS = (("mp4v", ".mp4"), ("MJPG", ".avi"))
 _QUALITY = 92  # JPEG
 
 
@@ -53,7 +49,7 @@ class AnnotatedPictures:
         self.folder = check_output_folder(folder)
         self._draw: Callable[[Result], Image] = lambda result: annotate(result, top, threshold, heat, unsure)
         self._taken = {path.resolve() for path in originals}
-        self._video: _Video | None = None
+        self._video: VideoFile | None = None
         self._video_of: tuple[str, tuple[int, ...]] | None = None
 
     def write(self, result: Result) -> None:
@@ -71,7 +67,7 @@ class AnnotatedPictures:
         key = (result.frame.source, picture.shape)
         if self._video is None or self._video_of != key:
             self._end_video()
-            self._video, self._video_of = _Video(self._free, result.frame.name, result.frame.fps, picture), key
+            self._video, self._video_of = VideoFile(self._free, result.frame.name, result.frame.fps, picture), key
         self._video.write(picture)
 
     def close(self) -> None:
@@ -109,52 +105,3 @@ class AnnotatedPictures:
                 self._taken.add(path.resolve())
                 return path
             number += 1
-
-
-class _Video:
-    """One video file in the making: hidden until it is closed, so that a reader never meets half of one."""
-
-    def __init__(self, free: Callable[[str, str], Path], name: str, fps: float, first: Image) -> None:
-        self._cv2 = cv2 = load_cv2()
-        self._written = 0
-        self._writer: Any = None
-        for code, suffix in _CODECS:
-            path = free(name, suffix)
-            part = path.with_name(f".wordsight-{os.getpid()}-{path.name}")
-            fourcc = cv2.VideoWriter.fourcc(*code)
-            with silenced(cv2):
-                writer = cv2.VideoWriter(str(part), fourcc, fps, (first.shape[1], first.shape[0]))
-            if writer.isOpened():
-                self._writer, self._path, self._part = writer, path, part
-                return
-            part.unlink(missing_ok=True)
-        tried = ", ".join(code for code, _ in _CODECS)
-        raise OutputError(f"OpenCV cannot write a video of {name} (tried {tried}); wordsight doctor tells what it can")
-
-    def write(self, picture: Image) -> None:
-        with silenced(self._cv2):
-            self._writer.write(picture)
-        self._written += 1
-
-    def close(self) -> None:
-        with silenced(self._cv2):
-            self._writer.release()
-            whole = self._whole()
-        if not whole:
-            with contextlib.suppress(OSError):
-                self._part.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {self._path}: the video did not reach the disk whole; is it full?")
-        os.replace(self._part, self._path)
-
-    def _whole(self) -> bool:
-        """Read back what the disk holds: OpenCV keeps write errors to itself."""
-        try:
-            if cut_short(self._part):
-                return False
-        except OSError:
-            return False
-        capture = self._cv2.VideoCapture(str(self._part))
-        try:
-            return capture.isOpened() and int(capture.get(self._cv2.CAP_PROP_FRAME_COUNT)) == self._written
-        finally:
-            capture.release()

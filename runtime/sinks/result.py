@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from wordsight.runtime.gate import Gate
 from wordsight.runtime.heat import Heat
 from wordsight.runtime.sources.frame import Frame, Image
+
+if TYPE_CHECKING:
+    from wordsight.runtime.scored_by import ScoredBy
 
 Decision = Literal["good", "unsure", "defect"]
 
@@ -23,10 +26,13 @@ class Result:
         decision: None without a threshold.
         s_img: how unlike the references it is, 0 to 1 (section 4.2); None without references.
         heat: the heat map at its place, with its regions; None where the file gives none.
-        line: name of the line it belongs to; None outside `run --config`, as for the three after it.
+        line: name of the line it belongs to; None outside `run --config`, as for what comes after it.
         event_id: the same for the same frame, however often it is sent (see `line.events`).
         recipe: the recipe it was decided under.
         reason: why it is unsure although its score says otherwise, such as "too dark" or "late".
+        decided_s: monotonic clock at the decision; the latency is from `frame.captured_s` to it.
+        fallback: a local model scored it, for the server gave no answer.
+        scored_by: what the score comes from.
     """
 
     frame: Frame
@@ -40,6 +46,9 @@ class Result:
     event_id: str | None = None
     recipe: str | None = None
     reason: str | None = None
+    decided_s: float | None = None
+    fallback: bool = False
+    scored_by: "ScoredBy | None" = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,7 @@ class PartResult:
         recipe: in force when it was decided.
         event_id: see `line.events`.
         reason: why it is unsure, where the scores alone do not say so.
+        fallback: a local model scored some of its frames, for the server gave no answer.
     """
 
     line: str
@@ -75,6 +85,7 @@ class PartResult:
     recipe: str | None
     event_id: str
     reason: str | None = None
+    fallback: bool = False
 
 
 class Sink(Protocol):
