@@ -10,6 +10,7 @@ STRONGEST = 0.75
 """Share of the colour in a pixel where the map is at its top."""
 UNSEEN = 0.35
 """Share of its light that a pixel keeps where the encoder does not look."""
+_MIX = np.float32(STRONGEST) * np.square(np.arange(256, dtype=np.float32) / 255)  # by the map's value in 255ths
 _LINE, _EDGE = (255, 255, 255), (0, 0, 0)  # BGR, of a region's outline and of what sets it off
 
 
@@ -34,12 +35,13 @@ def overlay(picture: Image, heat: Heat) -> Image:
     drawn = np.asarray(cv2.convertScaleAbs(picture, alpha=UNSEEN), np.uint8)
     if not rows or not columns:
         return drawn
-    values = enlarge(heat.values, place, rows, columns)
-    share = np.clip(values / np.float32(heat.top), 0, 1)
-    colours = cv2.applyColorMap(np.rint(share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    values = enlarge(np.clip(heat.values, 0, heat.top), place, rows, columns)
+    share = cv2.convertScaleAbs(values, alpha=255 / heat.top)
     seen = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
-    mix = (np.float32(STRONGEST) * share * share)[..., None]
-    drawn[seen] = np.rint(picture[seen] + mix * (colours.astype(np.float32) - picture[seen])).astype(np.uint8)
+    # By tables, and blended by OpenCV: live pictures are drawn while the line runs, and in numpy it took twice as long.
+    colours = cv2.applyColorMap(share, cv2.COLORMAP_INFERNO)
+    mixed = cv2.LUT(share, 1 - _MIX), cv2.LUT(share, _MIX)
+    drawn[seen] = cv2.blendLinear(np.ascontiguousarray(picture[seen]), colours, *mixed)
     hot = (values >= heat.level).astype(np.uint8)
     outlines, _ = cv2.findContours(hot, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE, offset=(columns.start, rows.start))
     thin = max(1, round(max(height, width) / 960))
