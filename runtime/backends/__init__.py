@@ -25,6 +25,7 @@ def open_backend(
     *,
     batch: int = 32,
     threads: int | None = None,
+    graphs: bool = True,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Backend:
     """Load an exported file, whose manifest was read before, into an engine and warm it up.
@@ -35,6 +36,8 @@ def open_backend(
         manifest: what it says about itself.
         batch: most frames that will be given at once; engines of fixed shapes prepare for it.
         threads: of an engine on the processor; None for its own choice.
+        graphs: whether `ort-cuda`, `tensorrt` and `tensorrt-rtx` use CUDA graphs where they can; without them each
+            kernel is launched by itself.
         on_step: called with a line for people before what takes long, such as building an engine.
 
     Raises:
@@ -58,10 +61,10 @@ def open_backend(
     if name.startswith("tensorrt"):
         from wordsight.runtime.backends.tensorrt_cache import open_tensorrt
 
-        return open_tensorrt(name, path, manifest, batch=batch, on_step=on_step)
+        return open_tensorrt(name, path, manifest, batch=batch, graphs=graphs, on_step=on_step)
     from wordsight.runtime.backends.ort import OrtBackend
 
-    return OrtBackend(path, manifest, provider=name.removeprefix("ort-"), batch=batch, threads=threads)
+    return OrtBackend(path, manifest, provider=name.removeprefix("ort-"), batch=batch, threads=threads, graphs=graphs)
 
 
 def _best_provider(

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,15 @@ class Backend(ABC):
         name: engine, version and what it really runs on: "onnxruntime 1.32.0 CPUExecutionProvider".
         reason: why this one runs, and what was tried before it: "asked for".
         fallback: what should have run instead and why it did not; empty when nothing failed.
+        most: frames in one request to a server; None where any number goes, as into every engine here.
+        fell_back: whether the last frames were scored by what stands in for a server.
     """
 
     name: str = ""
     reason: str = "asked for"
     fallback: str = ""
+    most: int | None = None
+    fell_back: bool = False
 
     @abstractmethod
     def infer(self, frames: Frames) -> Arrays:
@@ -36,6 +41,13 @@ class Backend(ABC):
         Raises:
             ModelError: the engine fails.
         """
+
+    def server_state(self) -> dict[str, Any] | None:
+        """Return how a server does, by the keys that `docs/line.md` lists; None for an engine of this machine."""
+        return None
+
+    def hurry(self, limit_s: float) -> None:  # noqa: B027 - engines here wait for nobody
+        """Wait no longer than this for any further answer; nothing to do for an engine of this machine."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""OpenVINO on the processor: fp32, or bf16 from the same fp32 file."""
+"""OpenVINO on the processor: fp32, or bf16 from the same fp32 file, whose resize of a camera's frames stays in fp32."""
 
 import os
 import sys
@@ -9,13 +9,14 @@ import numpy as np
 from wordsight.runtime.backends.base import Arrays, Backend, Frames, one_line, refusal, warm_up
 from wordsight.runtime.errors import MissingPart, ModelError
 from wordsight.runtime.manifest import Manifest
+from wordsight.runtime.manifest_input import FITTED_NAME
 
 Precision = Literal["f32", "bf16"]
 INSTALL = "pip install 'wordsight[openvino]'"
 
 
 class OpenVinoBackend(Backend):
-    """One compiled model with a dynamic batch; see `wordsight.runtime.backends.base.Backend`."""
+    """One compiled model with a dynamic batch, or two; see `wordsight.runtime.backends.base.Backend`."""
 
     def __init__(
         self,
@@ -44,7 +45,13 @@ class OpenVinoBackend(Backend):
         core = core_for(precision, ov)
         try:
             # The batch stays dynamic: measured as fast as a batch that is fixed, at one copy of the weights.
-            compiled = core.compile_model(core.read_model(os.fspath(path)), "CPU", settings_for(precision, threads))
+            model, self._resize = core.read_model(os.fspath(path)), None
+            if precision == "bf16" and manifest.input.frame:
+                # The precision is a hint for a whole model, and half of it is a grey level off after a resize.
+                resize, model = _parted(model, ov)
+                fitted = core.compile_model(resize, "CPU", settings_for("f32", threads))
+                self._resize = fitted.create_infer_request()
+            compiled = core.compile_model(model, "CPU", settings_for(precision, threads))
             self._ports = {name: compiled.output(name) for name in manifest.outputs}
             self._request = compiled.create_infer_request()
         except Exception as error:  # OpenVINO raises plain RuntimeErrors
@@ -60,14 +67,28 @@ class OpenVinoBackend(Backend):
             ModelError: the engine fails.
         """
         try:
-            results = self._request.infer({self._input: np.ascontiguousarray(frames)}, share_inputs=True)
+            given = np.ascontiguousarray(frames)
+            if self._resize is not None:
+                given = self._resize.infer({self._input: given}, share_inputs=True, share_outputs=True)[0]
+            results = self._request.infer({self._input: given}, share_inputs=True)
         except Exception as error:
             raise ModelError(f"OpenVINO failed on {len(frames)} frames: {one_line(error)}") from error
         return {name: results[port] for name, port in self._ports.items()}
 
     def close(self) -> None:
         """Give the compiled model back."""
-        self._request, self._ports = None, {}
+        self._request, self._resize, self._ports = None, None, {}
+
+
+def _parted(model: Any, openvino: Any) -> tuple[Any, Any]:
+    """A model whose graph resizes, as the one that resizes and the one that takes what it gives, by the same name."""
+    fitted = next(op for op in model.get_ordered_ops() if FITTED_NAME in op.output(0).get_names()).output(0)
+    readers, (frames,) = fitted.get_target_inputs(), model.get_parameters()
+    given = openvino.opset13.parameter(fitted.get_partial_shape(), fitted.get_element_type())
+    given.output(0).set_names(frames.output(0).get_names())
+    for reader in readers:
+        reader.replace_source_output(given.output(0))
+    return openvino.Model([fitted], [frames]), openvino.Model(model.get_results(), [given])
 
 
 def core_for(precision: Precision, openvino: Any = None) -> Any:

@@ -29,6 +29,7 @@ class OrtBackend(Backend):
         provider: str = "cpu",
         batch: int = 32,
         threads: int | None = None,
+        graphs: bool = True,
         onnxruntime: Any = None,
     ) -> None:
         """Load the file and run one frame: a provider that is listed may still not run.
@@ -39,6 +40,7 @@ class OrtBackend(Backend):
             provider: "cpu", "cuda" or "tensorrt".
             batch: most frames at once, for the providers on a GPU.
             threads: of the processor; None for ONNX Runtime's own choice.
+            graphs: whether "cuda" uses CUDA graphs where ONNX Runtime can capture the file.
             onnxruntime: the module; None for the installed one.
 
         Raises:
@@ -60,7 +62,7 @@ class OrtBackend(Backend):
         else:
             from wordsight.runtime.backends.ort_gpu import GraphRunner, gpu_session
 
-            self._session, told = gpu_session(ort, path, manifest, options, provider, batch)
+            self._session, told = gpu_session(ort, path, manifest, options, provider, batch, graphs)
             self.reason = f"asked for; {told}"
             self._run = GraphRunner(ort, self._session, manifest, batch)
         got = self._session.get_providers()[0]

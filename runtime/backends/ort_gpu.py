@@ -13,7 +13,13 @@ from wordsight.runtime.manifest import Manifest
 
 
 def gpu_session(
-    ort: Any, path: str | os.PathLike[str], manifest: Manifest, options: Any, provider: str, batch: int
+    ort: Any,
+    path: str | os.PathLike[str],
+    manifest: Manifest,
+    options: Any,
+    provider: str,
+    batch: int,
+    graphs: bool = True,
 ) -> tuple[Any, str]:
     """A session on the CUDA or TensorRT provider, with CUDA graphs where ONNX Runtime can capture this file.
 
@@ -24,6 +30,7 @@ def gpu_session(
         options: the session's.
         provider: "cuda" or "tensorrt".
         batch: most frames at once.
+        graphs: False for a session on "cuda" without CUDA graphs.
 
     Returns:
         The session, and what is to be said of it.
@@ -37,8 +44,9 @@ def gpu_session(
         first = ("TensorrtExecutionProvider", _tensorrt_options(ort, path, manifest, batch))
         attempts = [([first, ("CUDAExecutionProvider", cuda)], "engine cache")]
     else:
-        graphs = ("CUDAExecutionProvider", {**cuda, "enable_cuda_graph": "1"})
-        attempts = [([graphs], "CUDA graphs"), ([("CUDAExecutionProvider", cuda)], "without CUDA graphs")]
+        captured = ("CUDAExecutionProvider", {**cuda, "enable_cuda_graph": "1"})
+        attempts = [([captured], "CUDA graphs")] if graphs else []
+        attempts.append(([("CUDAExecutionProvider", cuda)], "without CUDA graphs"))
     refused: Exception | None = None
     for providers, told in attempts:
         try:

@@ -28,7 +28,12 @@ class _Slot:
 
 
 class TensorRtBackend(Backend):
-    """One engine on the first GPU; see `wordsight.runtime.backends.base.Backend`."""
+    """One engine on the first GPU; see `wordsight.runtime.backends.base.Backend`.
+
+    Attributes:
+        graphs_off: why batches are not captured in CUDA graphs; empty while they are. Set before the first batch, it
+            keeps them off.
+    """
 
     def __init__(self, trt: Any, cuda: Cuda, data: bytes, manifest: Manifest, most: int) -> None:
         """Load an engine that was read safely, and make its buffers. It is not warmed up yet.
@@ -56,7 +61,7 @@ class TensorRtBackend(Backend):
                 raise ModelError(f"output {name} should be float32, the engine gives {kind}")
         self._sizes = buckets(most)
         self._slots: dict[int, _Slot] = {}
-        self._graphs_off = ""
+        self.graphs_off = ""
         self._host: dict[str, NDArray[Any]] = {}
         self._device: dict[str, int] = {}
         self._stream = cuda.stream()
@@ -98,7 +103,7 @@ class TensorRtBackend(Backend):
         staged[: len(frames)] = frames
         staged[len(frames) : size] = 0
         slot = self._slot(size)
-        if slot.graph is None and slot.runs and not self._graphs_off:
+        if slot.graph is None and slot.runs and not self.graphs_off:
             self._capture(slot, size)  # after one ordinary run: the first one allocates, which no graph may
         if slot.graph is not None:
             self._cuda.launch(slot.graph, self._stream)
@@ -131,17 +136,17 @@ class TensorRtBackend(Backend):
     def _capture(self, slot: _Slot, size: int) -> None:
         capturable = getattr(slot.context, "is_stream_capturable", None)  # TensorRT for RTX knows beforehand
         if capturable is not None and not capturable(int(self._stream)):
-            self._graphs_off = "without CUDA graphs: the engine cannot be captured"
+            self.graphs_off = "without CUDA graphs: the engine cannot be captured"
             return
         try:
             slot.graph = self._cuda.capture(lambda: self._enqueue(slot, size), self._stream)
         except ModelError as error:  # of CUDA, or of an engine that will not run while it is recorded
-            self._graphs_off = f"without CUDA graphs: {error}"
+            self.graphs_off = f"without CUDA graphs: {error}"
 
     @property
     def graphs(self) -> str:
         """Whether CUDA graphs are in use, or why not."""
-        return self._graphs_off or "CUDA graphs"
+        return self.graphs_off or "CUDA graphs"
 
     def close(self) -> None:
         """Give graphs, buffers, contexts and engine back, in this order."""

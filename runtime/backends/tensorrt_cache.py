@@ -23,6 +23,7 @@ from wordsight.runtime.backends.engine_files import (
     write_engine,
     write_own,
 )
+from wordsight.runtime.backends.engine_lock import only_builder
 from wordsight.runtime.backends.tensorrt import EngineStale, TensorRtBackend
 from wordsight.runtime.backends.tensorrt_build import Progress, batch_profile, build_engine, load_module, targets
 from wordsight.runtime.errors import MissingPart, SettingError, WordsightError
@@ -103,6 +104,7 @@ def open_tensorrt(
     manifest: Manifest,
     *,
     batch: int = BATCH,
+    graphs: bool = True,
     on_step: Callable[[str], None] = lambda _: None,
     trt: Any = None,
     cuda: Cuda | None = None,
@@ -114,6 +116,7 @@ def open_tensorrt(
         path: the exported file.
         manifest: what it says about itself.
         batch: most frames at once; engines of another profile are taken, and batches split.
+        graphs: whether batches are captured in CUDA graphs where they can be.
         on_step: called with a line for people before an engine is built, which can take minutes.
         trt: the module; None for the installed one.
         cuda: the CUDA runtime; None for the installed one.
@@ -129,19 +132,35 @@ def open_tensorrt(
     key = best_profile(folder, engine_key(trt, gpu, manifest.precision, BATCH, file_sha256(path)), batch)
     said = "engine from the cache"
     try:
-        data = read_engine(folder, key)
-        backend = TensorRtBackend(trt, cuda, data, manifest, key.profile[2])
+        backend = TensorRtBackend(trt, cuda, read_engine(folder, key), manifest, key.profile[2])
     except (FileNotFoundError, EngineRefused, EngineStale) as error:
         why = why_none(folder, key) if isinstance(error, FileNotFoundError) else str(error)
-        on_step(f"building an engine with {name} for {gpu.name} ({why}); this can take minutes")
-        built = build_into_cache(trt, gpu, path, manifest, key.profile[2])
-        said = f"engine built in {built.seconds:.1f} s ({why})"
-        backend = TensorRtBackend(trt, cuda, read_engine(folder, built.key), manifest, built.key.profile[2])
+        waiting = f"another process is building an engine into {folder.name}; waiting for it"
+        with only_builder(private_folder(folder), lambda: on_step(waiting)) as waited:
+            data = _from_another(folder, key) if waited else None
+            if data is not None:
+                said = f"engine built by another process meanwhile ({why})"
+            else:
+                on_step(f"building an engine with {name} for {gpu.name} ({why}); this can take minutes")
+                built = build_into_cache(trt, gpu, path, manifest, key.profile[2])
+                key, said = built.key, f"engine built in {built.seconds:.1f} s ({why})"
+                data = read_engine(folder, key)
+        backend = TensorRtBackend(trt, cuda, data, manifest, key.profile[2])
     backend.name += f" {gpu.name}"
+    if not graphs:
+        backend.graphs_off = "without CUDA graphs, as asked"
     warm_up(backend, os.fspath(path), manifest)
     warm_up(backend, os.fspath(path), manifest)  # the second run captures the graph for single frames
     backend.reason = f"asked for; {said}; {backend.graphs}"
     return backend
+
+
+def _from_another(folder: Path, key: EngineKey) -> bytes | None:
+    """The engine that another process built while this one waited; None where it did not, or built another."""
+    try:
+        return read_engine(folder, key)
+    except (FileNotFoundError, EngineRefused):
+        return None
 
 
 def unready(
