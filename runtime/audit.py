@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordsight.runtime.errors import ModelError, SettingError
+from wordsight.runtime.fit_input import admitted
 from wordsight.runtime.fits import seen_place
 from wordsight.runtime.heat import Heat
 from wordsight.runtime.html import thumbnail
@@ -196,8 +197,9 @@ def _gather(gathered: _Gathered, sources: Sequence[Source], batch: int, on_score
             pending.clear()
 
     for source in sources:
-        for item in source:
+        for given in source:
             on_scored()
+            item = admitted(given, gathered.model.manifest.input)
             if isinstance(item, Failure):
                 gathered.failures.append(item)
                 continue

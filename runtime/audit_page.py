@@ -8,44 +8,6 @@ from wordsight.runtime.audit import Audit
 from wordsight.runtime.mutual import LOWEST
 from wordsight.runtime.overlay import overlay
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1d1d1f; --soft: #6e6e73; --line: #dcdce0; --ground: #f5f5f3; --card: #fff;
-  --odd: #d0562f; --note: #fbf3ef; }
-@media (prefers-color-scheme: dark) { :root { --ink: #ececee; --soft: #9c9ca3; --line: #38383c; --ground: #161618;
-  --card: #202023; --odd: #f0825c; --note: #2c221e; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink);
-  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-main { max-width: 1240px; margin: 0 auto; padding: 28px 24px 60px; }
-h1 { font-size: 26px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -.01em; overflow-wrap: anywhere; }
-h2 { font-size: 18px; margin: 36px 0 10px; padding-top: 14px; border-top: 1px solid var(--line); }
-p { max-width: 46em; margin: 6px 0; }
-.soft, th { color: var(--soft); }
-.note { border-left: 3px solid var(--odd); padding: 8px 14px; background: var(--note); margin: 14px 0; }
-code { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
-.numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 12px 24px; margin: 20px 0; }
-.numbers span { display: block; font-size: 13.5px; line-height: 1.35; }
-.numbers b { display: block; font-size: 28px; font-weight: 600; line-height: 1.15; font-variant-numeric: tabular-nums; }
-.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 14px; }
-figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 6px; overflow: hidden;
-  break-inside: avoid; }
-.look { display: block; position: relative; aspect-ratio: 1; background: #000; }
-.look img { width: 100%; height: 100%; object-fit: contain; display: block; }
-.look + .look { margin-top: 1px; }
-figcaption { padding: 6px 9px 8px; font-size: 12.5px; line-height: 1.4; overflow-wrap: anywhere;
-  font-variant-numeric: tabular-nums; }
-figcaption b { font-size: 15px; } figcaption i { font-style: normal; color: var(--soft); float: right; }
-.bar { height: 4px; background: var(--line); margin: 4px 0 5px; } .bar span { display: block; height: 4px;
-  background: var(--odd); }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
-th { text-align: left; font-weight: 500; font-size: 13px; }
-th, td { padding: 4px 14px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
-td.n, th.n { text-align: right; white-space: nowrap; }
-@media (max-width: 520px) { main { padding: 18px 12px 40px; } .sheet { grid-template-columns: 1fr 1fr; gap: 10px; } }
-@media print { * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
-"""
-
 
 def render(audit: Audit, title: str, model: str, top: int) -> str:
     """The page as HTML text, with every picture inside.
@@ -56,7 +18,7 @@ def render(audit: Audit, title: str, model: str, top: int) -> str:
         model: the file's name.
         top: most pictures on the contact sheet, the oddest ones.
     """
-    return html.page(f"Audit of {title}", _body(audit, title, model, top), STYLE)
+    return html.page(f"Audit of {title}", _body(audit, title, model, top), html.STYLE)
 
 
 def _body(audit: Audit, title: str, model: str, top: int) -> Iterator[str]:

@@ -46,6 +46,8 @@ def build(
         _fill_onnxruntime(model, manifest, batch, target)
         return
 
+    from wordsight.runtime.backends.engine_files import engine_folder, private_folder
+    from wordsight.runtime.backends.engine_lock import only_builder
     from wordsight.runtime.backends.tensorrt_build import load_module
     from wordsight.runtime.backends.tensorrt_cache import build_into_cache, target_gpu
 
@@ -57,7 +59,9 @@ def build(
         def advance(share: float, what: str) -> None:
             progress.update(task, completed=share, description=what)
 
-        built = build_into_cache(trt, gpu, model, manifest, batch, on_progress=advance)
+        folder = private_folder(engine_folder(model))
+        with only_builder(folder, lambda: advance(0.0, "waiting for another process that builds here")):
+            built = build_into_cache(trt, gpu, model, manifest, batch, on_progress=advance)
     _tell(built)
     if json_file is not None:
         figures = [

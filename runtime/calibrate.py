@@ -17,7 +17,7 @@ from wordsight.runtime.gate import Gate, Measures, limits, measure
 from wordsight.runtime.loop import Tally, score_sources
 from wordsight.runtime.reference_builder import frame_sha256
 from wordsight.runtime.sinks.result import Decision, Result, decide
-from wordsight.runtime.sources.cut import Roi
+from wordsight.runtime.sources.cut import Mask, Roi, mask_sha256
 from wordsight.runtime.sources.frame import Failure, Source, now
 from wordsight.runtime.thresholds import CalibrationError, Thresholds, thresholds
 
@@ -130,7 +130,14 @@ def gather(
     return found
 
 
-def calibrated(model: "Model", good: Gathered, rate: float, confidence: float, roi: Roi | None = None) -> Calibration:
+def calibrated(
+    model: "Model",
+    good: Gathered,
+    rate: float,
+    confidence: float,
+    roi: Roi | None = None,
+    mask: Mask | None = None,
+) -> Calibration:
     """Return what good frames say of the model.
 
     Args:
@@ -139,6 +146,7 @@ def calibrated(model: "Model", good: Gathered, rate: float, confidence: float, r
         rate: share of good frames that may be called defects.
         confidence: of that.
         roi: what was cut out of every frame; told, not done here.
+        mask: where every frame was looked at; likewise.
 
     Raises:
         SettingError: rate or confidence out of range.
@@ -167,6 +175,7 @@ def calibrated(model: "Model", good: Gathered, rate: float, confidence: float, r
         sizes=tuple(size for size, _ in good.sizes.most_common()) if len(good.sizes) <= MOST_SIZES else (),
         roi=roi or (), unsure=found.unsure, defect=found.defect,
         scores=sketch(good.scores), gate=limits(good.measures, rate), references=used_references(model.few_shot),
+        mask_sha256="" if mask is None else mask_sha256(mask),
     )  # fmt: skip
 
 

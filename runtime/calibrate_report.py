@@ -4,17 +4,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from wordsight.runtime.calibrate import Checked, Gathered
     from wordsight.runtime.calibration import Calibration
     from wordsight.runtime.figures import Figure
+    from wordsight.runtime.marks import Verdict
     from wordsight.runtime.sources import Failure
 
 _TOLD = 2  # failures, one line each; the lines of a command that fails stay within eight
 
 
-def figures(found: "Calibration", good: "Checked", defects: "Checked | None") -> "list[Figure]":
+def figures(
+    found: "Calibration", good: "Checked", defects: "Checked | None", marks: "Mapping[Verdict, Checked]"
+) -> "list[Figure]":
     """Return what the command found out, for machines."""
     from wordsight.runtime.figures import Figure
 
@@ -25,7 +30,8 @@ def figures(found: "Calibration", good: "Checked", defects: "Checked | None") ->
         Figure("false_alarms.confidence", found.confidence),
         Figure("frames.repeated", float(found.repeated)),
     ]
-    for name, what in (("good", good), ("check", defects)):
+    marked = [(f"marked_{verdict.replace(' ', '_')}", what) for verdict, what in marks.items()]
+    for name, what in [("good", good), ("check", defects), *marked]:
         total = sum(what.decisions.values()) if what is not None else 0
         for decision in ("good", "unsure", "defect"):
             share = what.decisions[decision] / total if what is not None and total else None
@@ -37,6 +43,7 @@ def tell(
     found: "Calibration",
     good: "Checked",
     defects: "Checked | None",
+    marks: "Mapping[Verdict, Checked]",
     normal: "Gathered",
     failures: "list[Failure]",
     target: Path,
@@ -49,6 +56,7 @@ def tell(
         found: the calibration.
         good: how its own frames come off.
         defects: how the frames to check with do.
+        marks: how the frames do that people marked, by what they said.
         normal: the good frames.
         failures: inputs that could not be read; with some, eight lines are all it takes.
         target: where the calibration lies.
@@ -84,11 +92,14 @@ def tell(
             f"minute, these frames count for about {len(normal) * (1 - alike) / (1 + alike):.0f}; give one a part"
         )
     if not failures:
-        _table(found, good, defects, out)
+        _table(found, good, defects, marks, out)
         lines = [*notes, kept]
         if defects is not None and defects.missed:
             first = ", ".join(defects.missed[:4])
             lines.append(f"missed, lowest scores first: {first}" + (" ..." if len(defects.missed) > 4 else ""))
+        if marks and marks["right"].missed:
+            first, more = ", ".join(marks["right"].missed[:4]), len(marks["right"].missed) > 4
+            lines.append(f"marked right, and good by these thresholds: {first}{' ...' if more else ''}")
     else:
         counts = f"unsure above {found.unsure:.4f}, defect above {found.defect:.4f}, from {found.frames} good frames"
         if defects is not None:
@@ -105,7 +116,9 @@ def tell(
         err.print(scrubbed(" ".join(line.splitlines())), soft_wrap=True, markup=False)
 
 
-def _table(found: "Calibration", good: "Checked", defects: "Checked | None", out: "Console") -> None:
+def _table(
+    found: "Calibration", good: "Checked", defects: "Checked | None", marks: "Mapping[Verdict, Checked]", out: "Console"
+) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -113,6 +126,7 @@ def _table(found: "Calibration", good: "Checked", defects: "Checked | None", out
     table.add_column("decision", no_wrap=True)
     table.add_column("score", no_wrap=True)
     columns = [("good frames", good), *([("to check", defects)] if defects is not None else [])]
+    columns += [(f"marked {verdict}", what) for verdict, what in marks.items()]
     for name, _ in columns:
         table.add_column(name, justify="right", no_wrap=True)
     spans = {

@@ -12,11 +12,11 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordsight.runtime.checks import build, require, require_sha256, require_time, unique_keys
+from wordsight.runtime.checks import OPTIONAL, build, require, require_sha256, require_time, unique_keys
 from wordsight.runtime.errors import ManifestInvalid
 from wordsight.runtime.files import whole_file
 from wordsight.runtime.gate import Gate
@@ -74,6 +74,7 @@ class Calibration:
         scores: ascending, of the good frames, or `MOST_SCORES` order statistics of theirs.
         gate: limits of exposure and sharpness, see `gate`.
         references: those that the scores took in; None without.
+        mask_sha256: of what was painted over in each, see `cut.mask_sha256`; empty without a mask.
 
     Raises:
         ManifestInvalid: a value out of range.
@@ -95,6 +96,7 @@ class Calibration:
     scores: tuple[float, ...]
     gate: Gate
     references: UsedReferences | None
+    mask_sha256: str = field(default="", metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, "schema", f"{SCHEMA}; a later one needs a later Wordsight", self.schema)
@@ -104,6 +106,8 @@ class Calibration:
         require(0 < self.confidence < 1, "confidence", "a share", self.confidence)
         require(self.frames > 0, "frames", "at least 1", self.frames)
         require(self.unsure <= self.defect, "unsure", f"at most {self.defect}", self.unsure)
+        if self.mask_sha256:
+            require_sha256("mask_sha256", self.mask_sha256)
         require(len(self.roi) in (0, 4), "roi", "none or four numbers", len(self.roi))
         good = 0 < len(self.scores) <= MOST_SCORES and list(self.scores) == sorted(self.scores)
         require(good, "scores", f"1 to {MOST_SCORES} ascending numbers", len(self.scores))

@@ -5,9 +5,11 @@ lacks something, and the line that installs it is told; 130 interrupted. `--debu
 WORDSIGHT_DEBUG=1 shows the traceback.
 """
 
+import contextlib
 import importlib.metadata
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,9 +30,15 @@ _ORDER = (
     "run",
     "calibrate",
     "reference",
+    "config",
+    "recipe",
+    "deploy",
     "audit",
+    "archive",
+    "report",
     "info",
     "build",
+    "triton",
     "verify",
     "doctor",
     "bench",
@@ -50,7 +58,12 @@ _EXTRAS = {
     "cv2": "runtime",
     "onnxruntime": "runtime",
     "openvino": "openvino",
+    "fsspec": "archive",
+    "pyarrow": "archive",
+    "ray": "archive",
+    "s3fs": "archive",
     "tensorrt_rtx": "rtx",
+    "tritonclient": "remote",
 }
 _HELP = """Find defects with a detector that learned from words alone.
 
@@ -79,8 +92,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BaseException as error:
         if debug:
             traceback.print_exc()
-        code = _report(error, debug)
+        code = report(error, debug)
+    if arguments is None:
+        _leave_readers(code)
     sys.exit(code)
+
+
+def _leave_readers(code: int) -> None:
+    """End the process here and now if a camera is still being read; all that was to be written is written.
+
+    Python ends threads by unwinding them, which kills the process with an abort where they are inside a driver's C++.
+    """
+    if any(thread.name.startswith("reader ") for thread in threading.enumerate()):
+        with contextlib.suppress(OSError, ValueError):  # a pipe that nobody reads any more
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -153,7 +180,7 @@ def _take_debug(words: list[str]) -> tuple[list[str], bool]:
     return kept + words[end:], asked
 
 
-def _report(error: BaseException, debug: bool) -> int:
+def report(error: BaseException, debug: bool) -> int:
     """Print what went wrong, in as few lines as it takes, and return the exit code."""
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
         return _say("interrupted", 130)

@@ -13,6 +13,7 @@ from wordsight.runtime.gate import Gate
 
 if TYPE_CHECKING:
     from wordsight.runtime.few_shot import FewShot
+    from wordsight.runtime.line.applied import Applied
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class DecideBy:
         file: the calibration that is in force.
         calibration: what it says.
         aside: a calibration beside the model that `--threshold` sets aside.
+        applied: where the thresholds were applied while a line ran, and are not those of its file.
     """
 
     threshold: float | None = None
@@ -34,6 +36,7 @@ class DecideBy:
     file: Path | None = None
     calibration: Calibration | None = None
     aside: Path | None = None
+    applied: "Applied | None" = None
 
     @classmethod
     def found(
@@ -44,6 +47,7 @@ class DecideBy:
         threshold: float | None = None,
         calibration: Path | None = None,
         none: bool = False,
+        sha256: str | None = None,
     ) -> "DecideBy":
         """Return what is in force.
 
@@ -54,6 +58,7 @@ class DecideBy:
             threshold: `--threshold`, which comes before any calibration that merely lies there.
             calibration: `--calibration`; None for the one beside the model, if there is one.
             none: `--no-calibration`.
+            sha256: of the exported file, where that is not here.
 
         Raises:
             SettingError: options that contradict each other.
@@ -68,7 +73,7 @@ class DecideBy:
         if none or threshold is not None or file is None:
             return cls(threshold, aside=None if threshold is None else file)
         known = read_calibration(file)
-        known.require_for(file_sha256(model), object_name, few_shot, str(file))
+        known.require_for(file_sha256(model) if sha256 is None else sha256, object_name, few_shot, str(file))
         return cls(known.defect, known.unsure, known.gate, file, known)
 
     @property
@@ -81,10 +86,18 @@ class DecideBy:
         zone = f"unsure above {known.unsure:.4f}, defect above {known.defect:.4f}"
         return f"{zone}: {rate}, from {known.frames} of them ({self.file})"
 
-    def unknown_sizes(self, seen: Iterable[tuple[int, int]]) -> str:
-        """Return the warning about frames, (height, width) each, of a size that no good one had; empty without."""
+    def unlike(self, seen: Iterable[tuple[int, int]]) -> str:
+        """Return the warning about frames that were looked at otherwise than the good ones; empty without.
+
+        Args:
+            seen: (height, width) of the frames, whole, of which none was masked.
+        """
         known = self.calibration
-        odd = [f"{width}x{height}" for height, width in seen if known is not None and known.unknown_size(width, height)]
+        if known is None:
+            return ""
+        if known.mask_sha256:
+            return "warning: calibrated with a mask, and this run has none; a line's file has: wordsight run --config"
+        odd = [f"{width}x{height}" for height, width in seen if known.unknown_size(width, height)]
         if not odd:
             return ""
         more = f" and {len(odd) - 1} more sizes" if len(odd) > 1 else ""

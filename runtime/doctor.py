@@ -89,6 +89,7 @@ def examine() -> list[Finding]:
         *engine_findings(),
         twins("OpenCV", _OPENCV_WHEELS, "opencv-python-headless"),
         twins("ONNX Runtime", _ENGINE_WHEELS, "onnxruntime"),
+        _module("pypylon", "pypylon (Basler's cameras)", "pip install 'wordsight[basler]'"),
         _module("torch", "torch (training)", "pip install 'wordsight[train]'"),
         _module("open_clip", "open_clip (training)", "pip install 'wordsight[train]'"),
     ]  # fmt: skip
@@ -123,7 +124,7 @@ def _opencv() -> list[Finding]:
         Finding("OpenCV FFmpeg", "ok" if ffmpeg else "missing", _built(ffmpeg) or "not built in: few videos",
                 "" if ffmpeg else mend),
         Finding("OpenCV GStreamer", "ok" if gstreamer else "missing",
-                _built(gstreamer) or "not built in: no CSI cameras", "" if gstreamer else system),
+                _built(gstreamer) or "not built in: no gst: sources, no CSI cameras", "" if gstreamer else system),
     ]  # fmt: skip
 
 

@@ -6,15 +6,19 @@
     │   ├── ManifestTooNew         written by a later Wordsight
     │   ├── ManifestInvalid        a key is missing, of the wrong type, or out of range
     │   ├── ModelDamaged           truncated, garbage, or not ONNX at all
-    │   └── ExternalDataRefused    a tensor lives in another file
+    │   ├── ExternalDataRefused    a tensor lives in another file
+    │   ├── ServerRefused          a server has no such model, or another one than was asked for
+    │   └── NoAnswer               a server gave no score in time; its frames end without one
     ├── PictureError               one picture cannot be read; `.reason` says why
     ├── FrameError                 an array that is no uint8 BGR frame (a ValueError too)
     ├── SourceError                a source gives no frames
     │   ├── NothingFound           an empty folder, or a glob that matches nothing
     │   ├── CameraAbsent           no such camera
-    │   └── VideoBroken            a video that cannot be opened or ends in the middle
+    │   ├── VideoBroken            a video that cannot be opened or ends in the middle
+    │   └── StoreError             an object store that refuses, or that nobody reaches
     ├── SettingError               an option or argument out of range
     ├── OutputError                a result cannot be written where it was asked for
+    ├── ArchiveError               an archive's run that cannot begin or go on
     └── MissingPart                exit code 3: this machine lacks something; `.install` is the line that brings it
 
 Messages are one line: what was expected, what was found, what to do.
@@ -55,6 +59,14 @@ class ExternalDataRefused(ModelError):
     """A model that keeps a tensor in another file: a model is one file."""
 
 
+class ServerRefused(ModelError):
+    """A server that has no such model or version, or another model than the one that was asked for."""
+
+
+class NoAnswer(ModelError):
+    """A server that gave no answer before the deadline, or none that can be trusted; what was asked has no score."""
+
+
 class PictureError(WordsightError):
     """A picture that cannot be read.
 
@@ -88,12 +100,20 @@ class VideoBroken(SourceError):
     """A video that cannot be opened, or that ends before its last frame."""
 
 
+class StoreError(SourceError):
+    """An object store that refuses (no such bucket, expired credentials), or that nobody reaches."""
+
+
 class SettingError(WordsightError):
     """An option or argument out of range."""
 
 
 class OutputError(WordsightError):
     """A result that cannot be written where it was asked for."""
+
+
+class ArchiveError(WordsightError):
+    """A run over an archive that cannot begin or go on: another model's folder, a changed source, a full disk."""
 
 
 class MissingPart(WordsightError):

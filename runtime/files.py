@@ -20,7 +20,9 @@ PARTS = ".wordsight-*.part"
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str], mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any]]:
+def whole_file(
+    path: str | os.PathLike[str], mode: Literal["wb", "w"] = "wb", *, durable: bool = True
+) -> Iterator[IO[Any]]:
     """Open `path` for writing so that it appears whole or not at all.
 
     Writes go to a temporary file in the same folder, which takes the name of `path` when the block ends well and is
@@ -30,6 +32,7 @@ def whole_file(path: str | os.PathLike[str], mode: Literal["wb", "w"] = "wb") ->
     Args:
         path: the file to write; its folder must exist.
         mode: "wb" or "w".
+        durable: wait until it is on the disk, to outlive a power cut; False for what is rewritten all the time.
 
     Yields:
         The open file.
@@ -52,7 +55,8 @@ def whole_file(path: str | os.PathLike[str], mode: Literal["wb", "w"] = "wb") ->
         with _named(path), open(descriptor, mode, encoding=encoding) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())  # a power cut must not leave the new name on empty blocks
+            if durable:
+                os.fsync(file.fileno())  # a power cut must not leave the new name on empty blocks
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -75,6 +79,15 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def file_stamp(path: str | os.PathLike[str]) -> tuple[int, int, int] | None:
+    """Return inode, size and time of change in nanoseconds; None where there is no file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def check_output_file(path: str | os.PathLike[str]) -> Path:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wordsight.runtime import remote_options
+
 if TYPE_CHECKING:
+    from wordsight.runtime.backends.remote_settings import RemoteSettings
     from wordsight.runtime.cost import CostSpec
     from wordsight.runtime.manifest import CropSpec, HeatmapSpec, Manifest
 
@@ -15,18 +18,25 @@ _SIZES = ((1920, 1080), (1280, 960))  # width, height in pixels: 16:9 and 4:3 ca
 
 
 def info(
-    model: Annotated[str, typer.Argument(help="Exported model.", show_default=False)],
+    model: Annotated[str, typer.Argument(help="Exported model, or one on a server.", show_default=False)],
     json_file: Annotated[str | None, typer.Option("--json", help="Write the manifest as JSON; - for stdout.")] = None,
+    deadline_ms: remote_options.DeadlineMs = None,
+    manifest_file: remote_options.ManifestFile = None,
+    expect_sha256: remote_options.ExpectSha256 = None,
+    ca: remote_options.Ca = None,
+    token_file: remote_options.TokenFile = None,
 ) -> None:
     """Show the manifest of an exported model; needs no engine.
 
     Example: wordsight info line3.onnx
+
+    Of a model on a server, wordsight info grpc://host:8001/model, it shows what the server tells.
     """
     from wordsight.runtime.files import check_output_file, whole_file
-    from wordsight.runtime.manifest import read_manifest
 
     target = check_output_file(json_file) if json_file not in (None, "-") else None
-    manifest = read_manifest(model)
+    remote = remote_options.remote_settings(model, deadline_ms, manifest_file, expect_sha256, ca, token_file)
+    manifest, _, served = found_manifest(model, remote)
     text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
     if json_file == "-":
         typer.echo(text)
@@ -41,12 +51,40 @@ def info(
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
-    for name, value in rows(manifest, Path(model)):
+    shown = rows(manifest, Path(model) if remote is None else model)
+    for name, value in [*served, *shown]:
         table.add_row(name, Text(value))
     Console(highlight=False).print(table)
 
 
-def rows(manifest: "Manifest", path: Path) -> list[tuple[str, str]]:
+def found_manifest(model: str, remote: "RemoteSettings | None") -> "tuple[Manifest, str | None, list[tuple[str, str]]]":
+    """Return the manifest of a file, or of a model on a server.
+
+    Returns:
+        The manifest; of a server's model the SHA-256 of its file, empty where it does not tell it, and None for a file;
+        and what is to be shown of the server.
+
+    Raises:
+        ModelError: see `read_manifest`, and `backends.remote_open.find_remote` for servers.
+        MissingPart, SettingError: see the latter.
+    """
+    from wordsight.runtime.manifest import read_manifest
+
+    if remote is None:
+        return read_manifest(model), None, []
+    from wordsight.runtime.backends.remote_address import parse_address
+    from wordsight.runtime.backends.remote_open import find_remote
+
+    facts, _ = find_remote(parse_address(model), remote)
+    most = "any number of frames" if facts.most is None else f"up to {facts.most} frames"
+    served = [
+        ("server", f"{facts.server or 'a server'}, {most} in one request"),
+        ("  file", f"sha256 {facts.sha256}" if facts.sha256 else "it does not say which"),
+    ]
+    return facts.manifest, facts.sha256 or "", served
+
+
+def rows(manifest: "Manifest", path: Path | str) -> list[tuple[str, str]]:
     """Return what is shown, line by line: (name, value)."""
     from wordsight.runtime.fits import seen_share
     from wordsight.runtime.summary import percent
@@ -54,14 +92,17 @@ def rows(manifest: "Manifest", path: Path) -> list[tuple[str, str]]:
     spec, encoder, prompts, score, parity = (
         manifest.input, manifest.encoder, manifest.prompts, manifest.score, manifest.parity
     )  # fmt: skip
+    sizes = ((spec.frame[1], spec.frame[0]),) if spec.frame else _SIZES
     seen = [
         f"{percent(seen_share(height, width, spec.size, spec.fit, spec.camera))} of {width}x{height}"
-        for width, height in _SIZES
+        for width, height in sizes
     ]
+    name = path.name if isinstance(path, Path) else path
+    where = f", resized in the graph to {spec.size} px" if spec.frame else ""
     parts = [
-        ("model", f"{path.name}, of {manifest.created}, Wordsight {manifest.wordsight}, schema {manifest.schema}"),
+        ("model", f"{name}, of {manifest.created}, Wordsight {manifest.wordsight}, schema {manifest.schema}"),
         ("input", f"{spec.name}: {spec.dtype} {spec.colour} {spec.layout} {_extent(spec.shape)}, {spec.interpolation}"),
-        ("fit", f"{spec.fit}{_camera(spec.camera)}: the encoder sees {', '.join(seen)}"),
+        ("fit", f"{spec.fit}{_camera(spec.camera)}{where}: the encoder sees {', '.join(seen)}"),
         ("crops", _crops(manifest.crops)),
         ("outputs", ", ".join(f"{name} [{', '.join(map(str, shape))}]" for name, shape in manifest.outputs.items())),
         ("encoder", f"{encoder.name}, weights {encoder.weights}, {encoder.embed_dim}-d, licence {encoder.licence}"),

@@ -3,7 +3,8 @@
 Export writes what is described here and the runtime reads it back, before any engine touches the file. N is the batch.
 Unknown keys are ignored, so that a file with a few more facts in it stays readable; a missing key, a wrong type or a
 value out of range is an error that names the key. Keys that came later within a schema may be missing and then mean
-what they meant before: one square, one object.
+what they meant before: one square, one object. Schema 2 is a file whose graph resizes the frames of one camera, which a
+runtime that knows only schema 1 could not feed; all other files are written in schema 1.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from typing import Any, Literal
 from wordsight.runtime.checks import OPTIONAL, build, require, require_sha256, require_time, unique_keys
 from wordsight.runtime.cost import CostSpec
 from wordsight.runtime.errors import ExternalDataRefused, ManifestInvalid, ManifestMissing, ManifestTooNew, ModelDamaged
+from wordsight.runtime.manifest_golden import GoldenSpec
 from wordsight.runtime.manifest_input import CropSpec, InputSpec
 from wordsight.runtime.manifest_outputs import CentreSpec, HeatmapSpec, ObjectSpec, WinclipSpec
 from wordsight.runtime.manifest_precision import DriftSpec
@@ -27,6 +29,7 @@ __all__ = [
     "CropSpec",
     "DriftSpec",
     "EncoderSpec",
+    "GoldenSpec",
     "HeadSpec",
     "HeatmapSpec",
     "InputSpec",
@@ -41,8 +44,8 @@ __all__ = [
 
 METADATA_KEY = "wordsight"
 """Key of the manifest in the ONNX file's `metadata_props`."""
-SCHEMA = 1
-"""Schema this version writes, and the latest it reads."""
+SCHEMA = 2
+"""The latest schema that this version reads."""
 FORMULA: Literal["w_pr * s_pr + w_fnn * s_fnn"] = "w_pr * s_pr + w_fnn * s_fnn"
 """How the two scores are summed (the paper's "CLIP + ours" with both weights 1)."""
 
@@ -143,7 +146,7 @@ class ParitySpec:
 class Manifest:
     """All of it; the fields are the keys of the JSON."""
 
-    schema: int = SCHEMA
+    schema: int = 1
     created: str
     """When, ISO 8601 in UTC: 2026-11-24T06:00:00Z."""
     wordsight: str
@@ -171,9 +174,11 @@ class Manifest:
     cost: CostSpec = field(default_factory=CostSpec, metadata=OPTIONAL)
     drift: DriftSpec = field(default_factory=DriftSpec, metadata=OPTIONAL)
     """Of a file of reduced precision, beside its fp32 twin."""
+    golden: GoldenSpec = field(default_factory=GoldenSpec, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
-        require(self.schema == SCHEMA, "schema", str(SCHEMA), self.schema)
+        schema = 2 if self.input.frame else 1
+        require(self.schema == schema, "schema", f"{schema}, as input.frame says", self.schema)
         require_time("created", self.created)
         require(self.precision != "", "precision", "a name such as fp32", self.precision)
         require(self.opset >= 1, "opset", "at least 1", self.opset)
@@ -182,7 +187,7 @@ class Manifest:
             require(self.outputs[name] == ("N",), f"outputs.{name}", ["N"], list(self.outputs[name]))
         self._require_width("embedding", self.encoder.embed_dim)
         self._require_width("s_fnn_seeds", len(self.head.seeds))
-        self.crops.require_inside(*self.input.shape)
+        self.crops.require_inside(*self.input.fitted)
         names = [known.name for known in self.objects]
         require(len(names) == len(set(names)) and "" not in names, "objects", "a name of its own for each", names)
         require(not names or "s_pr_objects" in self.outputs, "outputs", "an output s_pr_objects", list(self.outputs))

@@ -9,54 +9,12 @@ No clock and no thread of its own: whoever calls it says what time it is.
 """
 
 from collections import Counter, deque
-from dataclasses import dataclass
 from datetime import datetime
 
-from wordsight.runtime.errors import SettingError
 from wordsight.runtime.line.events import event_id
+from wordsight.runtime.part_rule import PartRule
 from wordsight.runtime.sinks.result import Decision, PartResult, Result
-
-
-@dataclass(frozen=True)
-class PartRule:
-    """How the frames of a part decide over it.
-
-    A part is a defect when at least `defects` of some `of` frames in a row are defects (n of m). It is unsure when it
-    is no defect but as many of `of` in a row are not good, or it has fewer than `least` frames, or it is late.
-
-    Attributes:
-        defects: n.
-        of: m; None for all frames of the part.
-        hold: hysteresis: behind a frame that is a defect, unsure ones count as defects too, until a good one comes.
-        frames: how many a part has, where that is known: it is decided with the last of them; None: with the first
-            frame of the next part, the next trigger, or after `gap_ms`.
-        least: fewer frames than these decide nothing.
-        gap_ms: a part ends when no frame of it came for so long; None: never by itself.
-        deadline_ms: from its trigger, or its first frame's capture; what is not decided by then is unsure, and late.
-
-    Raises:
-        SettingError: a number out of range.
-    """
-
-    defects: int = 1
-    of: int | None = None
-    hold: bool = False
-    frames: int | None = None
-    least: int = 1
-    gap_ms: float | None = None
-    deadline_ms: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.defects < 1 or self.least < 1:
-            raise SettingError("expected defects and least of a part rule of 1 or more")
-        if self.of is not None and self.of < self.defects:
-            raise SettingError(f"expected at most {self.of} defects of {self.of} frames, got {self.defects}")
-        if self.frames is not None and self.frames < max(self.defects, self.least):
-            raise SettingError(f"a part of {self.frames} frames has neither {self.defects} defects nor {self.least}")
-        for name in ("gap_ms", "deadline_ms"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise SettingError(f"expected {name} of a part rule above 0, got {value:g}")
+from wordsight.runtime.sources.frame import Frame
 
 
 class _Row:
@@ -85,6 +43,8 @@ class _Open:
         self.recipe: str | None = None
         self.triggered = False
         self.frames = 0
+        self.unanswered = 0
+        self.fallback = False
         self.score: float | None = None
         self.counts: Counter[Decision | None] = Counter()
         self.doubts: Counter[str] = Counter()
@@ -92,12 +52,12 @@ class _Open:
         self.told = False
         self._hold, self._held = rule.hold, False
 
-    def follow(self, result: Result) -> None:
-        self.last_s, self.ended, self.recipe = result.frame.captured_s, result.frame.timestamp, result.recipe
+    def follow(self, frame: Frame, recipe: str | None) -> None:
+        self.last_s, self.ended, self.recipe = frame.captured_s, frame.timestamp, recipe
 
     def take(self, result: Result) -> None:
-        self.follow(result)
         self.frames += 1
+        self.fallback = self.fallback or result.fallback
         self.score = result.score if self.score is None else max(self.score, result.score)
         decision = result.decision
         self.counts[decision] += 1
@@ -153,28 +113,53 @@ class PartDecider:
             result: of the line's next frame, in order.
             now_s: monotonic clock, that of `Frame.captured_s`.
         """
-        frame = result.frame
+        ended, part = self._part_of(result.frame, result.line or "", result.recipe, now_s)
+        if part is not None:
+            part.take(result)
+            ended += self._told_by(part, now_s)
+        return ended
+
+    def missed(self, frame: Frame, line: str, recipe: str | None, now_s: float) -> list[PartResult]:
+        """Take a frame that ended without a score, for a server gave no answer; return the parts that it ends.
+
+        Its part is a defect if the others say so, and else unsure: nobody knows what it showed.
+
+        Args:
+            frame: the line's next frame, in order.
+            line: its name.
+            recipe: in force.
+            now_s: monotonic clock, that of `Frame.captured_s`.
+        """
+        ended, part = self._part_of(frame, line, recipe, now_s)
+        if part is not None:
+            part.unanswered += 1
+            ended += self._told_by(part, now_s)
+        return ended
+
+    def _part_of(
+        self, frame: Frame, line: str, recipe: str | None, now_s: float
+    ) -> tuple[list[PartResult], _Open | None]:
+        """Return the parts that end before a frame, and the one that is to take it, if any."""
         ended = self._ceased(frame.captured_s, now_s)  # by when it was taken: a busy engine ends no part
         if frame.part_id is not None and (self._open is None or self._open.part_id != frame.part_id):
             ended += self.end()
-            self._open = _Open(
-                self.rule, frame.part_id, result.line or "", frame.source, frame.captured_s, frame.timestamp
-            )
+            self._open = _Open(self.rule, frame.part_id, line, frame.source, frame.captured_s, frame.timestamp)
         part = self._open
         if part is None or (frame.part_id is None and not part.triggered):
-            return ended
+            return ended, None
+        part.follow(frame, recipe)
         if part.told:
             self.strays += 1
-            part.follow(result)
-            return ended
-        part.take(result)
+            return ended, None
+        return ended, part
+
+    def _told_by(self, part: _Open, now_s: float) -> list[PartResult]:
+        """Return the part if it is to be told with the frame that it just took."""
         if self._is_late(part, now_s):
-            return [*ended, self._tell(part, late=True)]
+            return [self._tell(part, late=True)]
         # Nothing to come can take a defect back: where somebody waits for it, it is told at once.
         certain = self.rule.deadline_ms is not None and self._is_defect(part)
-        if certain or part.frames == self.rule.frames:
-            ended.append(self._tell(part))
-        return ended
+        return [self._tell(part)] if certain or part.frames + part.unanswered == self.rule.frames else []
 
     def overdue(self, now_s: float) -> list[PartResult]:
         """Return the part whose deadline passed, or whose frames ceased; call it while nothing comes.
@@ -224,11 +209,14 @@ class PartDecider:
             recipe=part.recipe,
             event_id=event_id(part.line, part.source, part.part_id, part.began),
             reason=reason,
+            fallback=part.fallback,
         )
 
     def _decide(self, part: _Open) -> tuple[Decision, str | None]:
         if self._is_defect(part):
             return "defect", None
+        if part.unanswered:
+            return "unsure", "no answer"
         if part.counts[None]:
             return "unsure", "no threshold"
         wanted = self.rule.frames or self.rule.least

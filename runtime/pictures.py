@@ -35,8 +35,17 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         PictureError: missing, a folder, empty, truncated, not a picture, or larger than `MAX_PIXELS`; see `.reason`.
         MissingPart: OpenCV is not installed.
     """
+    load_cv2()  # what is missing is told first
+    return decoded(_bytes_of(path), os.fspath(path))
+
+
+def decoded(data: bytes, path: str) -> NDArray[np.uint8]:
+    """Return the picture that `data` holds as `read_picture` does, (H, W, 3) uint8 BGR; `path` names it in errors.
+
+    Raises:
+        PictureError, MissingPart: as `read_picture`.
+    """
     cv2 = load_cv2()
-    data = _bytes_of(path)
     header = read_header(data)
     if header is not None:
         if header.width * header.height > MAX_PIXELS:

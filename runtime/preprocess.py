@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordsight.runtime.errors import FrameError
+from wordsight.runtime.errors import FrameError, MissingPart
 from wordsight.runtime.fits import Fit, check_fit, cut_offset, frame_shape, kept_centre, pad_offset, resized_shape
+from wordsight.runtime.opencv import load_cv2
 
 Frame = NDArray[np.uint8]
 
@@ -23,7 +24,7 @@ _A = -0.5  # the cubic's free parameter, as in Pillow (OpenCV has -0.75)
 WEIGHT_BITS = 22
 """Pillow's weights are whole numbers in units of 2**-22."""
 _BITS = WEIGHT_BITS
-_CHUNK = 1 << 22  # pixels of a frame turned into float64 at once: bounds the memory
+_CHUNK = 1 << 17  # values of a frame turned into float64 at once: a megabyte, which stays in a core's cache
 
 
 def check_frame(frame: Any) -> Frame:
@@ -95,78 +96,93 @@ def resampling_weights(length: int, target: int) -> NDArray[np.float64]:
     to 0 ... 255: horizontally first, then vertically on the rounded result (Pillow's Resample.c).
     """
     matrix = np.zeros((target, length))
-    for start, begin, stop, weights in _bands(length, target, 0, target):
-        matrix[start : start + weights.shape[1], begin:stop] = weights.T
+    left, _, bands = _bands(length, target, 0, target)
+    first = 0
+    for begin, stop, weights in bands:
+        matrix[first : first + len(weights), left + begin : left + stop] = weights
+        first += len(weights)
     return matrix
+
+
+def vertical_first(height: int, width: int, rows: int, columns: int) -> bool:
+    """Whether Pillow 13 resamples a frame of (height, width) to (rows, columns) vertically first, as it does tall ones.
+
+    Rounding in between makes the order visible.
+    """
+    return height > rows and height - rows > 2 * (width - columns)
 
 
 def _resize(frame: Frame, rows: int, columns: int, row_range: tuple[int, int], column_range: tuple[int, int]) -> Frame:
     """The part (row_range, column_range) of `frame` resized to (rows, columns)."""
     height, width = frame.shape[:2]
-    if height > rows and height - rows > 2 * (width - columns):
-        # Pillow 13 resamples such tall frames vertically first; rounding in between makes that visible.
-        turned = _two_passes(frame.transpose(1, 0, 2), columns, rows, column_range, row_range)
-        return np.ascontiguousarray(turned.transpose(1, 0, 2))
-    return np.ascontiguousarray(_two_passes(frame, rows, columns, row_range, column_range))
+    top, bottom, down = _bands(height, rows, *row_range)
+    left, right, across = _bands(width, columns, *column_range)
+    reached = frame[top:bottom, left:right]
+    if vertical_first(height, width, rows, columns):
+        return _turned(_resample(_turned(_resample(reached, down)), across))
+    return _resample(_turned(_resample(_turned(reached), across)), down)
 
 
-def _two_passes(
-    frame: Frame, rows: int, columns: int, row_range: tuple[int, int], column_range: tuple[int, int]
-) -> Frame:
-    across = _bands(frame.shape[1], columns, *column_range)
-    down = _bands(frame.shape[0], rows, *row_range)
-    first, last = min(band[1] for band in down), max(band[2] for band in down)
-    shifted = tuple((start, begin - first, stop - first, weights) for start, begin, stop, weights in down)
-    middle = _columns(frame[first:last], across, column_range[1] - column_range[0])
-    turned = _columns(middle.transpose(1, 0, 2), shifted, row_range[1] - row_range[0])
-    return np.asarray(turned.transpose(1, 0, 2), np.uint8)
+def _turned(frame: Frame) -> Frame:
+    """(H, W, 3) to (W, H, 3): products then read and write whole lines, however far apart the taps are."""
+    try:
+        return np.asarray(load_cv2().transpose(frame))  # several times as fast as numpy, which has no such loop
+    except MissingPart:
+        return np.ascontiguousarray(frame.transpose(1, 0, 2))
 
 
-Band = tuple[int, int, int, NDArray[np.float64]]
-"""First output, first and last+1 input, weights (inputs, outputs) in units of 2**-22."""
+Band = tuple[int, int, NDArray[np.float64]]
+"""First and last+1 input, weights (outputs, inputs) in units of 2**-22; the outputs follow those of the band before."""
 
 
-def _columns(frame: Frame, bands: tuple[Band, ...], count: int) -> Frame:
-    """Resample along axis 1: (H, W, 3) to (H, count, 3), rounded to 8 bit as Pillow does."""
-    height = frame.shape[0]
-    result = np.empty((3, height, count), np.uint8)
-    planes = frame.transpose(2, 0, 1)
-    for start, begin, stop, weights in bands:
-        step = max(1, _CHUNK // (3 * (stop - begin)))
-        for row in range(0, height, step):
-            part = planes[:, row : row + step, begin:stop].astype(np.float64)
-            summed = part.reshape(-1, stop - begin) @ weights
+def _resample(frame: Frame, bands: tuple[Band, ...]) -> Frame:
+    """Resample along axis 0: (L, W, 3) to (outputs, W, 3), rounded to 8 bit as Pillow does."""
+    lines = frame.reshape(len(frame), -1)
+    result = np.empty((sum(len(weights) for *_, weights in bands), lines.shape[1]), np.uint8)
+    # One pair of buffers for all products: a system that hands out fresh pages for each spends as long on them.
+    deepest, tallest = max(stop - begin for begin, stop, _ in bands), max(len(weights) for *_, weights in bands)
+    step = min(lines.shape[1], max(64, _CHUNK // deepest))
+    inputs, outputs = np.empty(deepest * step), np.empty(tallest * step)
+    first = 0
+    for begin, stop, weights in bands:
+        last = first + len(weights)
+        for column in range(0, lines.shape[1], step):
+            part = lines[begin:stop, column : column + step]
+            taps = inputs[: part.size].reshape(part.shape)
+            taps[...] = part
+            summed = outputs[: len(weights) * part.shape[1]].reshape(len(weights), -1)
+            np.matmul(weights, taps, out=summed)
             summed += 1 << (_BITS - 1)
             summed *= 2.0**-_BITS
-            np.clip(summed, 0, 255.5, out=summed)  # the cast below truncates: floor, as Pillow's shift does
-            result[:, row : row + step, start : start + weights.shape[1]] = summed.astype(np.uint8).reshape(
-                3, part.shape[1], -1
-            )
-    return np.asarray(result.transpose(1, 2, 0), np.uint8)
+            np.clip(summed, 0, 255.5, out=summed)
+            result[first:last, column : column + step] = summed  # truncates: floor, as Pillow's shift does
+        first = last
+    return result.reshape(-1, *frame.shape[1:])
 
 
 @lru_cache(maxsize=16)
-def _bands(length: int, target: int, start: int, stop: int) -> tuple[Band, ...]:
-    """Weights of outputs `start` to `stop` of a line of `length` pixels resized to `target`, in bands of outputs."""
+def _bands(length: int, target: int, start: int, stop: int) -> tuple[int, int, tuple[Band, ...]]:
+    """Of outputs `start` to `stop` of `length` pixels resized to `target`: the inputs they reach, bands of those."""
     scale = length / target
     stretch = max(scale, 1.0)
     reach = _SUPPORT * stretch
     # Wide bands make fewer products, narrow ones waste fewer zeros; very long lines get one output a band.
     width = max(1, min(16, int(65536 / (6 * reach))))
-    bands = []
+    bands: list[Band] = []
     for first in range(start, stop, width):
         outputs = range(first, min(first + width, stop))
         centres = [(i + 0.5) * scale for i in outputs]
         begins = [max(0, int(centre - reach + 0.5)) for centre in centres]
         stops = [min(length, int(centre + reach + 0.5)) for centre in centres]
         begin, end = begins[0], max(stops)
-        weights = np.zeros((end - begin, len(outputs)))
-        for column, (centre, low, high) in enumerate(zip(centres, begins, stops, strict=True)):
+        weights = np.zeros((len(outputs), end - begin))
+        for row, (centre, low, high) in enumerate(zip(centres, begins, stops, strict=True)):
             taps = _cubic((np.arange(low, high) - centre + 0.5) / stretch)
             taps = taps / taps.sum() * (1 << _BITS)
-            weights[low - begin : high - begin, column] = np.trunc(taps + np.where(taps < 0, -0.5, 0.5))
-        bands.append((first - start, begin, end, weights))
-    return tuple(bands)
+            weights[row, low - begin : high - begin] = np.trunc(taps + np.where(taps < 0, -0.5, 0.5))
+        bands.append((begin, end, weights))
+    left, right = min(band[0] for band in bands), max(band[1] for band in bands)
+    return left, right, tuple((begin - left, end - left, weights) for begin, end, weights in bands)
 
 
 def _cubic(x: Any) -> NDArray[np.float64]:

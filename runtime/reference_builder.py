@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from wordsight.runtime.fit_input import check_input
 from wordsight.runtime.nearest import Floats, unit
-from wordsight.runtime.preprocess import check_frame
 from wordsight.runtime.references import (
     MAX_BYTES,
     MAX_FRAMES,
@@ -92,7 +92,7 @@ class ReferenceBuilder:
             FrameError: it is no such frame.
             ReferencesError: there is no room for one more, or the model gives vectors without a direction.
         """
-        sha256 = frame_sha256(check_frame(frame))
+        sha256 = frame_sha256(check_input(frame, self._model.manifest.input))
         if sha256 in self._seen:
             self.duplicates.append(name)
             return False

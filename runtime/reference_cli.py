@@ -8,6 +8,7 @@ import typer
 from wordsight.runtime import options
 
 if TYPE_CHECKING:
+    from wordsight.runtime.manifest import InputSpec
     from wordsight.runtime.reference_builder import ReferenceBuilder
     from wordsight.runtime.references import References
     from wordsight.runtime.sources import Failure, Source
@@ -50,7 +51,7 @@ def add(
 
     # All that can be refused is refused before any work, cheapest first.
     target = check_output_file(output or default_path(model))
-    read_manifest(model)
+    spec = read_manifest(model).input
     sources = [open_source(text) for text in good]
     for source in sources:
         if source.live:
@@ -62,7 +63,7 @@ def add(
     with Model(model, backend=backend, batch_size=batch) as loaded:
         known = None if replace or not target.exists() else read_references(target, for_model=loaded)
         builder = ReferenceBuilder(loaded, known, batch=batch)
-        failures = _gather(builder, sources)
+        failures = _gather(builder, sources, spec)
         if builder.added:
             references = builder.finish(str(target))
             write_references(target, references)
@@ -125,11 +126,12 @@ def show(
         typer.echo(f"{frame.sha256[:12]}  {_line(frame.name)}{place}")
 
 
-def _gather(builder: "ReferenceBuilder", sources: list["Source"]) -> list["Failure"]:
+def _gather(builder: "ReferenceBuilder", sources: list["Source"], spec: "InputSpec") -> list["Failure"]:
     """Give every frame to the builder; return what could not be read."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from wordsight.runtime.fit_input import admitted
     from wordsight.runtime.sources import Failure, Frame
 
     console = Console(stderr=True, highlight=False)
@@ -140,7 +142,8 @@ def _gather(builder: "ReferenceBuilder", sources: list["Source"]) -> list["Failu
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("adding", total=total)
         for source in sources:
-            for item in source:
+            for given in source:
+                item = admitted(given, spec)
                 if isinstance(item, Failure):
                     failures.append(item)
                 elif isinstance(item, Frame):

@@ -10,6 +10,12 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _SECRET = re.compile(
     r"((?:pass(?:word|wd|phrase)?|pwd|user(?:name)?|usr|login|token|key|secret|auth)[\w-]*=)[^&;\s]*", re.IGNORECASE
 )
+# Properties of a GStreamer pipeline that hold a secret, unless a place is kept for it: user-pw={password}.
+_PROPERTY = re.compile(
+    r"""((?:[\w-]*pass(?:word|wd|phrase)?|user-(?:id|pw)|proxy-(?:id|pw)|token|key|secret)\s*=\s*)"""
+    r"""(?!\{(?:user|password)\})(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\s!]+)""",
+    re.IGNORECASE,
+)
 # A URL within a sentence: up to the next space, without the sentence's own signs at its end.
 _WITHIN = re.compile(r"""[a-z][a-z0-9+.-]*://\S+?(?=["'),.:;\]]*(?:\s|$))""", re.IGNORECASE)
 
@@ -26,11 +32,12 @@ def masked(text: str) -> str:
     Everything between the scheme and the *last* at-sign is taken for credentials: a password may itself hold at-signs
     and slashes, and hiding a little too much of a path is the smaller harm. Parameters that are named like secrets
     lose their value. This holds for every scheme, also one that nothing here opens: it will be in an error message.
-    Text that is no URL is returned as it is.
+    Of a GStreamer pipeline ("gst:...") the addresses within it are masked, and the properties that hold a secret. Other
+    text that is no URL is returned as it is.
     """
     scheme = _SCHEME.match(text)
     if scheme is None:
-        return text
+        return _PROPERTY.sub(r"\1***", scrubbed(text)) if text[:4].lower() == "gst:" else text
     rest = text[scheme.end() :]
     _, at, host = rest.rpartition("@")
     return scheme.group(0) + ("***@" if at else "") + _SECRET.sub(r"\1***", host if at else rest)

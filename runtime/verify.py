@@ -1,127 +1,20 @@
 """Whether files and engines give the same answer: the same frames through each, held against one reference."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wordsight.runtime.backends import ENGINES, open_backend
 from wordsight.runtime.backends.base import Arrays, Backend, Frames, brief
-from wordsight.runtime.errors import MissingPart, ModelError, SettingError, WordsightError
+from wordsight.runtime.errors import MissingPart, ModelError, WordsightError
 from wordsight.runtime.manifest import Manifest
+from wordsight.runtime.same_model import Files
+from wordsight.runtime.verified import Run, Verification
 
 BATCH = 8
-_SAME = (
-    "encoder", "head", "prompts", "score", "input", "crops", "objects", "heatmap", "winclip", "centre", "outputs",
-)  # fmt: skip
-"""Parts of the manifest that have to be the same for two files to be two forms of one model."""
-
-State = Literal["reference", "agrees", "differs", "not judged", "not run"]
-Files = Sequence[tuple[Path, Manifest]]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One file on one backend.
-
-    Attributes:
-        path: the file.
-        precision: of the file, by its manifest.
-        backend: one of `ENGINES`.
-        engine: engine, version and what it runs on; empty where it did not start.
-        state: "differs" also when it started and then failed, or gave what is no finite number.
-        reason: why it did not run, is not judged, or failed; empty otherwise.
-        install: the line that brings what this machine lacks; empty where it lacks nothing.
-        tolerance: largest difference allowed in any output; None where nothing says one.
-        max: largest absolute difference, by output.
-        mean: mean absolute difference, by output.
-        changes: frames whose decision is another one than the reference's; None without a threshold.
-    """
-
-    path: Path
-    precision: str
-    backend: str
-    engine: str = ""
-    state: State = "not run"
-    reason: str = ""
-    install: str = ""
-    tolerance: float | None = None
-    max: dict[str, float] = field(default_factory=dict)
-    mean: dict[str, float] = field(default_factory=dict)
-    changes: int | None = None
-
-    @property
-    def worst(self) -> str:
-        """The output that is furthest off; one that is no number before all others."""
-        return max(self.max, key=lambda name: np.nan_to_num(self.max[name], nan=np.inf), default="")
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What `verify` found.
-
-    Attributes:
-        frames: how many were compared.
-        reference: what all others are held against, in words.
-        reference_precision: in which the reference computes.
-        threshold: score from which a frame is a defect; None where decisions were not compared.
-        threshold_reason: where the threshold comes from, or why there is none.
-        runs: in the order of the files, then of `ENGINES`.
-    """
-
-    frames: int
-    reference: str
-    reference_precision: str
-    threshold: float | None
-    threshold_reason: str
-    runs: list[Run]
-
-    def of_state(self, *states: State) -> list[Run]:
-        """The runs that ended in one of some states."""
-        return [run for run in self.runs if run.state in states]
-
-    def idle(self) -> list[Path]:
-        """Files that nothing on this machine runs, in order."""
-        paths = dict.fromkeys(run.path for run in self.runs)
-        return [path for path in paths if all(run.state == "not run" for run in self.runs if run.path == path)]
-
-
-def check_same_model(files: Files) -> None:
-    """Refuse files that are not forms of one model.
-
-    Raises:
-        SettingError: two are given as one, or they differ in more than their precision; says where.
-    """
-    first_path, first = files[0]
-    for index, (path, manifest) in enumerate(files):
-        if any(os.path.samefile(path, other) for other, _ in files[:index]):
-            raise SettingError(f"{path} is given twice; give each file once")
-        for part in _SAME:
-            mine, theirs = getattr(first, part), getattr(manifest, part)
-            if mine != theirs:
-                raise SettingError(
-                    f"{path} is another model than {first_path}: {part} differs ({_difference(mine, theirs)}); "
-                    "give files of one head, exported with the same options but for --precision"
-                )
-
-
-def _difference(mine: Any, theirs: Any) -> str:
-    for name in getattr(mine, "__dataclass_fields__", ()):
-        if getattr(mine, name) != getattr(theirs, name):
-            return f"{name} {_short(getattr(theirs, name))}, not {_short(getattr(mine, name))}"
-    if isinstance(mine, dict):
-        names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
-        return ", ".join(names)
-    return f"{_short(theirs)}, not {_short(mine)}"
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:12]}..."
 
 
 def verify(
@@ -146,7 +39,7 @@ def verify(
     where a backend computes in another precision than the file's, the larger of that and `tolerances` of the other.
 
     Args:
-        files: path and manifest of each; see `check_same_model`.
+        files: path and manifest of each; see `same_model.check_same_model`.
         frames: (N, H, W, 3) uint8 BGR, as the graph takes them, N at least 1.
         backends: names of `ENGINES`.
         expected: every output of the manifest for these frames, as another implementation gives them in fp32.
@@ -179,7 +72,7 @@ def verify(
             continue
         with engine:
             run = replace(run, engine=engine.name)
-            parts = _parts(len(frames), twice=wanted is not None)
+            parts = _parts(len(frames), manifest.input.most_frames(BATCH), twice=wanted is not None)
             on_begin(f"{path.name} on {backend}", sum(part.stop - part.start for part in parts))
             try:
                 if wanted is None:
@@ -215,9 +108,9 @@ def _allowed(manifest: Manifest, backend: str, allowed: Mapping[str, float]) -> 
     return max(own, allowed["bf16"]) if "bf16" in allowed else None
 
 
-def _parts(count: int, twice: bool) -> list[slice]:
+def _parts(count: int, most: int, twice: bool) -> list[slice]:
     """Batches of all frames, and, to be compared, some one by one: another batch size takes other kernels."""
-    batches = [slice(at, min(at + BATCH, count)) for at in range(0, count, BATCH)]
+    batches = [slice(at, min(at + most, count)) for at in range(0, count, most)]
     return batches + [slice(at, at + 1) for at in range(1, min(count, BATCH), 2)] * twice
 
 

@@ -3,6 +3,8 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -109,3 +111,75 @@ def save_video():
         return path
 
     return save
+
+
+@pytest.fixture
+def hall(tmp_path):
+    """A folder with a model, pictures and a line's file, whose processes are ended with the test."""
+    pytest.importorskip("cv2", reason="pip install 'wordsight[runtime]'")
+    made = _load("hall").Hall(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def opcua_client():
+    """Make clients of asyncua; the loop they share ends with the test, whatever became of them.
+
+    A loop of its own runs on where a client is refused or says no goodbye, and its thread keeps the process alive.
+    """
+    from asyncua.sync import Client, ThreadLoop
+
+    loop, made = ThreadLoop(), []
+    loop.daemon = True
+    loop.start()
+
+    def call(url):
+        made.append(Client(url, timeout=60, tloop=loop))
+        return made[-1]
+
+    yield call
+    for client in made:
+        with contextlib.suppress(Exception):  # refused, or its server has ended
+            client.disconnect()
+    loop.stop()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk that can be filled and freed."""
+    disk = _load("small_disk").SmallDisk(tmp_path / "disk")
+    yield disk
+    disk.free()
+    disk.unmount()
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    """A clock that stands still unless its `now` is moved."""
+    return Clock()
+
+
+@pytest.fixture
+def waiting():
+    """Make a wait of at most so many seconds: (limit_s) -> (condition) -> its last value."""
+
+    def at_most(limit_s):
+        def wait(condition, limit_s=limit_s):
+            pause = threading.Event()
+            end = time.monotonic() + limit_s
+            while not (value := condition()) and time.monotonic() < end:
+                pause.wait(0.005)
+            return value
+
+        return wait
+
+    return at_most

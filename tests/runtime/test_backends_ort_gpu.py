@@ -225,6 +225,14 @@ def open_tensorrt_provider(path):
     return Path(ort.asked[0][TENSORRT]["trt_engine_cache_path"])
 
 
+def test_graphs_can_be_kept_off(tiny_model):
+    ort = FakeOrt()
+    manifest = read_manifest(tiny_model)
+    with OrtBackend(tiny_model, manifest, provider="cuda", onnxruntime=ort, graphs=False) as backend:
+        assert backend.reason == "asked for; without CUDA graphs"
+    assert [asked[CUDA].get("enable_cuda_graph") for asked in ort.asked] == [None]
+
+
 def test_a_file_with_other_weights_finds_no_engine_of_the_old_ones(tiny_model):
     first = open_tensorrt_provider(tiny_model)
     (first / "kept.engine").write_bytes(b"")

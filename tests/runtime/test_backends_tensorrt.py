@@ -1,6 +1,7 @@
 """TensorRT's backend over stand-ins for its module and CUDA: the cache, what is rebuilt and said, graphs, memory."""
 
 import json
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 
 from wordsight.runtime import MissingPart, Model, ModelError, SettingError, read_manifest
 from wordsight.runtime.backends.cuda import Cuda
-from wordsight.runtime.backends.engine_files import EngineRefused, engine_folder
+from wordsight.runtime.backends.engine_files import EngineRefused, engine_folder, private_folder
+from wordsight.runtime.backends.engine_lock import only_builder
 from wordsight.runtime.backends.tensorrt_cache import build_into_cache, open_tensorrt, target_gpu, unready
 from wordsight.runtime.demo import demo_model
 
@@ -75,6 +77,15 @@ def test_a_graph_is_captured_after_one_plain_run_and_then_replayed(board):
             backend.infer(frames(3))
         assert board.runtime.launches == before + 3
         assert board.runtime.graphs == 2  # one for single frames, from the warm-up, and one for four
+
+
+def test_graphs_can_be_kept_off(board):
+    with board.open(graphs=False) as backend:
+        assert "without CUDA graphs, as asked" in backend.reason
+        for _ in range(3):
+            found = backend.infer(frames(3))
+    assert (board.runtime.launches, board.runtime.graphs) == (0, 0)
+    np.testing.assert_array_equal(found["score"], board.scores(frames(3))["score"])
 
 
 def test_an_engine_that_cannot_be_captured_runs_without_graphs_and_says_so(board):
@@ -152,6 +163,54 @@ def test_an_engine_that_tensorrt_no_longer_takes_is_built_anew_once(board):
     with board.open() as backend:
         assert "does not take the engine: The engine plan file is not compatible" in backend.reason
         assert "engine built in" in backend.reason
+
+
+def test_a_process_that_waited_for_another_ones_build_takes_its_engine(board):
+    waiting, opened = threading.Event(), []
+
+    class Said(list):
+        def append(self, line):
+            list.append(self, line)
+            waiting.set()
+
+    def second():
+        board.said = Said()
+        with open_tensorrt(
+            "tensorrt", board.path, board.manifest, trt=board.trt, cuda=board.cuda, on_step=board.said.append
+        ) as backend:
+            opened.append(backend.reason)
+
+    folder = private_folder(board.folder)
+    with only_builder(folder) as waited:
+        assert not waited
+        thread = threading.Thread(target=second, daemon=True)
+        thread.start()
+        assert waiting.wait(60)
+        build_into_cache(board.trt, board.cuda.gpu(), board.path, board.manifest, 8)
+    thread.join(60)
+    assert board.said == [f"another process is building an engine into {folder.name}; waiting for it"]
+    assert "built by another process meanwhile" in opened[0]
+    assert len(board.trt.builds) == 1
+
+
+def test_and_builds_itself_where_the_other_one_gave_up(board):
+    waiting, opened = threading.Event(), []
+
+    def second():
+        opened.append(
+            open_tensorrt(
+                "tensorrt", board.path, board.manifest, trt=board.trt, cuda=board.cuda,
+                on_step=lambda line: waiting.set(),
+            ).reason
+        )  # fmt: skip
+
+    with only_builder(private_folder(board.folder)):
+        thread = threading.Thread(target=second, daemon=True)
+        thread.start()
+        assert waiting.wait(60)
+        assert not board.trt.builds
+    thread.join(60)
+    assert "engine built in" in opened[0]
 
 
 def test_a_folder_that_others_may_enter_is_refused_before_anything_is_built(board):

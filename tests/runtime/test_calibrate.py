@@ -13,6 +13,9 @@ import pytest
 from wordsight.runtime.calibrate import Gathered
 from wordsight.runtime.calibrate_cli import spread
 from wordsight.runtime.calibration import read_calibration
+from wordsight.runtime.manifest import read_manifest
+from wordsight.runtime.pictures import read_picture
+from wordsight.runtime.sources.cut import mask_sha256, mean_colour
 from wordsight.runtime.thresholds import ranks
 
 pytest.importorskip("cv2", reason="pip install 'wordsight[runtime]'")
@@ -112,6 +115,30 @@ def test_a_region_is_cut_out_of_every_frame(parts, save_picture, wordsight):
     cut, good = read_calibration(parts / "c.json"), read_calibration(parts / FILE)
     assert (cut.scores, cut.unsure, cut.defect, cut.gate) == (good.scores, good.unsure, good.defect, good.gate)
     assert (cut.roi, cut.sizes, good.roi, good.sizes) == ((20, 10, 40, 40), ((40, 40),), (), ((40, 40),))
+
+
+def test_a_mask_is_painted_over_in_every_frame_as_a_line_does_it(parts, save_picture, wordsight):
+    mask = np.zeros((40, 40, 3), np.uint8)
+    mask[:, 20:] = 255
+    save_picture(parts / "mask.png", mask)
+    fill = mean_colour(read_manifest(parts / "tiny.onnx").input)
+    for path in sorted((parts / "good").glob("*.png")):
+        image = read_picture(path)
+        image[:, :20] = fill
+        save_picture(parts / "painted" / path.name, image)
+    words = ("calibrate", "tiny.onnx", "--false-alarms", RATE)
+    assert wordsight(*words, "good", "--mask", "mask.png", "-o", "m.json", cwd=parts).code == 0
+    assert wordsight(*words, "painted", "-o", "p.json", cwd=parts).code == 0
+    assert calibrate(wordsight, parts).code == 0
+    masked, painted, plain = (read_calibration(parts / name) for name in ("m.json", "p.json", FILE))
+    assert (masked.scores, masked.gate) == (painted.scores, painted.gate)
+    assert masked.scores != plain.scores
+    assert (masked.mask_sha256, painted.mask_sha256) == (mask_sha256(mask[..., 0] > 0), "")
+    done = wordsight("run", "tiny.onnx", "bad", "--calibration", "m.json", cwd=parts)
+    assert "calibrated with a mask" in done.out
+    done = wordsight(*words, "good", "--mask", "mask.png", "--roi", "0,0,20,40", "-o", "n.json", cwd=parts)
+    assert done.code == 2
+    assert "black there" in done.err
 
 
 def test_threshold_and_no_calibration_set_it_aside(parts, wordsight):

@@ -110,3 +110,24 @@ def test_module_runs_as_the_command():
     assert done.returncode == 0
     for name in ("train", "export", "run", "info", "doctor", "bench"):
         assert name in done.stdout
+
+
+HANGING = """
+import atexit, sys, threading
+from wordsight.runtime import cli
+
+atexit.register(print, "unwound", flush=True)
+def dispatch(words):
+    threading.Thread(target=threading.Event().wait, daemon=True, name={name!r}).start()
+    print("written", end="")
+    return 1
+cli._dispatch = dispatch
+sys.argv[1:] = ["run"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("name", "told"), [("reader press-3", "written"), ("other", "writtenunwound\n")])
+def test_a_camera_that_is_still_read_is_not_unwound_at_the_end(name, told):
+    done = subprocess.run([sys.executable, "-c", HANGING.format(name=name)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, told)

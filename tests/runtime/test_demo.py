@@ -6,6 +6,7 @@ import pytest
 
 from wordsight.runtime import Model
 from wordsight.runtime.demo import demo_model, demo_pictures
+from wordsight.runtime.golden import require_golden
 from wordsight.runtime.pictures import read_picture
 
 
@@ -30,3 +31,9 @@ def test_the_file_says_what_it_is(scored):
     assert about["encoder"]["name"] == "mini"
     assert "not a product encoder" in about["encoder"]["note"]
     assert about["parity"]["status"] == "passed"
+    assert about["cost"]["flops"] > 0
+
+
+def test_a_line_may_start_on_it():
+    with Model(demo_model()) as model:
+        assert "of the manifest" in require_golden(model)

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -39,8 +40,9 @@ def paths(value, prefix=()):
                 yield from paths(inner, (*prefix, key))
 
 
-LATER_KEYS = ("crops", "objects", "heatmap", "winclip", "camera", "centre", "cost", "drift")
+LATER_KEYS = ("crops", "objects", "heatmap", "winclip", "camera", "frame", "centre", "cost", "drift")
 LATER = (
+    "golden",
     "crops",
     "objects",
     "heatmap",
@@ -49,6 +51,7 @@ LATER = (
     "cost",
     "drift",
     ("input", "camera"),
+    ("input", "frame"),
 )  # keys that files of the first version do not have
 
 
@@ -69,20 +72,19 @@ def test_every_missing_key_is_named(data):
 
 def test_a_file_from_before_there_were_crops_and_objects_reads_as_one_square_and_one_object(data, onnx_writer):
     del data["crops"], data["objects"], data["input"]["camera"], data["heatmap"], data["winclip"], data["centre"]
+    del data["input"]["frame"]
     assert Manifest.from_json(json.dumps(data)) == onnx_writer.manifest()
 
 
-def test_the_packaged_model_is_such_a_file():
-    from wordsight.runtime.demo import demo_model
-    from wordsight.runtime.protobuf import inspect_model
-
-    text = inspect_model(demo_model()).metadata["wordsight"]
+def test_the_manifest_of_the_first_packaged_model_is_such_a_file():
+    text = Path(__file__).with_name("first_manifest.json").read_text(encoding="utf-8")
     assert not any(f'"{key}"' in text for key in LATER_KEYS)
-    manifest = read_manifest(demo_model())
+    manifest = Manifest.from_json(text)
     assert (manifest.crops.name, manifest.crops.boxes, manifest.objects) == ("single", (), ())
     assert manifest.heatmap.way == ""
     assert manifest.centre.count == 0
     assert (manifest.winclip.temperature, manifest.winclip.mean, manifest.winclip.templates) == (0.01, "raw", 22)
+    assert (manifest.cost.flops, manifest.golden.pattern) == (0, "")
     assert manifest.input.shape == (96, 96)
 
 
@@ -96,6 +98,20 @@ def test_crops_tiles_and_objects_make_the_round_trip(onnx_writer):
     )
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert manifest.input.shape == (9, 16)
+
+
+def test_a_resize_in_the_graph_parts_what_is_taken_from_what_squares_are_cut_from(onnx_writer):
+    plain = onnx_writer.manifest()
+    inside = CropSpec(name="x", boxes=((0, 0, 8),))
+    spec = replace(plain.input, frame=(480, 640))
+    manifest = onnx_writer.manifest(schema=2, input=spec, crops=inside)
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert (manifest.input.shape, manifest.input.fitted) == ((480, 640), (8, 8))
+    assert [spec.most_frames(batch) for batch in (1, 8, 10_000)] == [1, 8, (64 << 20) // (480 * 640 * 3)]
+    assert replace(spec, frame=(4000, 6000)).most_frames(32) == 1
+    assert plain.input.most_frames(10_000) == 10_000
+    with pytest.raises(ManifestInvalid, match=r"crops.boxes\[0\]"):
+        onnx_writer.manifest(schema=2, input=spec, crops=CropSpec(name="x", boxes=((0, 0, 480),)))
 
 
 NUT = {"name": "nut", "guiding_normal": "a nut", "guiding_anomalous": "a bad nut"}
@@ -124,6 +140,12 @@ NUT = {"name": "nut", "guiding_normal": "a nut", "guiding_anomalous": "a bad nut
         ("winclip.temperature", {"winclip": {"temperature": 0, "mean": "raw", "templates": 22}}),
         ("winclip.templates", {"winclip": {"temperature": 0.01, "mean": "raw", "templates": 23}}),
         ("winclip.mean", {"winclip": {"temperature": 0.01, "mean": "median", "templates": 22}}),
+        ("schema", {"input.frame": [480, 640]}),
+        ("schema", {"schema": 2}),
+        ("input.frame", {"schema": 2, "input.frame": [480]}),
+        ("input.frame", {"schema": 2, "input.frame": [480, 0]}),
+        ("input.frame", {"schema": 2, "input.frame": [480, 100_000]}),
+        ("input.frame", {"schema": 2, "input.fit": "tiles", "input.camera": [9, 16], "input.frame": [9, 16]}),
         ("input.camera", {"input.fit": "tiles"}),
         ("input.camera", {"input.camera": [9, 16]}),
         ("input.camera", {"input.fit": "tiles", "input.camera": [9, 0]}),
@@ -181,8 +203,8 @@ def test_what_is_no_json_object_is_refused(text):
 
 
 def test_a_newer_schema_is_told_apart_whatever_else_it_holds():
-    with pytest.raises(ManifestTooNew, match=r"schema 2.*up to 1"):
-        Manifest.from_json('{"schema": 2}')
+    with pytest.raises(ManifestTooNew, match=r"schema 3.*up to 2"):
+        Manifest.from_json('{"schema": 3}')
 
 
 @pytest.fixture

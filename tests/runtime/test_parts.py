@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wordsight.runtime.errors import SettingError
-from wordsight.runtime.parts import PartDecider, PartRule
+from wordsight.runtime.part_rule import PartRule
+from wordsight.runtime.parts import PartDecider
 from wordsight.runtime.sinks.result import Result
 from wordsight.runtime.sources.frame import Frame
 
@@ -231,3 +232,38 @@ def test_a_part_that_never_ends_takes_no_memory():
 def test_a_rule_that_cannot_hold_is_refused(wrong):
     with pytest.raises(SettingError):
         PartRule(**wrong)
+
+
+def missed(at_s, part_id="A"):
+    return result("g", part_id, at_s).frame, "press", None, 100 + at_s
+
+
+@pytest.mark.parametrize(
+    ("rule", "letters", "expected"),
+    [
+        ({}, "g?g", ("unsure", "no answer", 2)),
+        ({}, "?", ("unsure", "no answer", 0)),
+        ({}, "?dg", ("defect", None, 2)),
+        ({"least": 3}, "g?g", ("unsure", "no answer", 2)),
+        ({"defects": 2, "of": 2}, "d?d", ("defect", None, 2)),
+    ],
+)
+def test_a_part_with_a_frame_that_got_no_answer_is_never_good(rule, letters, expected):
+    decider = PartDecider(PartRule(**rule))
+    for at, letter in enumerate(letters):
+        given = missed(at / 10) if letter == "?" else (result(letter, at_s=at / 10), 100 + at / 10)
+        assert (decider.missed if letter == "?" else decider.add)(*given) == []
+    (part,) = decider.end()
+    assert (part.decision, part.reason, part.frames) == expected
+
+
+def test_a_frame_that_got_no_answer_ends_parts_like_any_other():
+    decider = PartDecider(PartRule(frames=2))
+    assert decider.add(result("g"), 100) == []
+    (part,) = decider.missed(*missed(0.1))
+    assert (part.decision, part.reason, part.frames) == ("unsure", "no answer", 1)
+    assert decider.missed(*missed(0.2)) == []  # of a part that was told
+    assert decider.strays == 1
+    assert decider.missed(*missed(0.3, "B")) == []
+    (part,) = decider.missed(*missed(0.4, "B"))
+    assert (part.part_id, part.frames, part.score, part.line) == ("B", 0, None, "press")

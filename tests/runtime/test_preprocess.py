@@ -3,7 +3,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from wordsight.runtime.errors import FrameError, SettingError
+from wordsight.runtime import preprocess
+from wordsight.runtime.errors import FrameError, MissingPart, SettingError
 from wordsight.runtime.fits import seen_share
 from wordsight.runtime.preprocess import WEIGHT_BITS, fit_frame, resampling_weights
 
@@ -69,6 +70,17 @@ def test_crop_takes_the_centre_and_pad_keeps_everything():
     padded = fit_frame(frame, 60, "pad")
     assert padded[:20].max() == padded[40:].max() == 0
     assert padded[30, 30].min() == 255
+
+
+@pytest.mark.parametrize("shape", [(90, 160), (160, 90), (1, 300), (300, 1), (20, 31)])
+def test_without_opencv_the_same_frame_comes_out(shape, monkeypatch):
+    def absent():
+        raise MissingPart("OpenCV is not installed", "pip install 'wordsight[runtime]'")
+
+    frame = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    with_it = fit_frame(frame, 48, "pad")
+    monkeypatch.setattr(preprocess, "load_cv2", absent)
+    assert (fit_frame(frame, 48, "pad") == with_it).all()
 
 
 def test_the_frame_may_be_a_view():

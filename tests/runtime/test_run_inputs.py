@@ -169,6 +169,11 @@ def test_a_bad_picture_is_one_line(tmp_path, tiny_model, wordsight, content, say
     assert not (tmp_path / "o.jsonl").exists()
 
 
+def test_what_is_not_there_and_bears_no_pictures_name_may_have_been_a_folder(tmp_path, tiny_model, wordsight):
+    done = wordsight("run", tiny_model, "parts/", cwd=tmp_path)
+    assert (done.code, done.lines) == (2, ["wordsight: parts: no such file or folder"])
+
+
 @pytest.mark.parametrize("content", [c for c, _ in BAD.values() if c is not None], ids=[k for k in BAD if k[0] != "m"])
 def test_a_folder_with_a_bad_picture_scores_the_others(tmp_path, tiny_model, save_picture, wordsight, content):
     for name, grey in (("a.png", 51), ("c.png", 102)):
@@ -203,7 +208,7 @@ def test_bad_models_are_one_line_and_nothing_is_written(tmp_path, onnx_writer, s
     attribute = w.message(5, w.message(5, tensor))
     bad = {
         "no manifest": (b"".join(w.model_parts("")), "without a Wordsight manifest"),
-        "newer schema": (b"".join(parts[:-1]) + w.entry("wordsight", '{"schema": 2}'), "schema 2"),
+        "newer schema": (b"".join(parts[:-1]) + w.entry("wordsight", '{"schema": 99}'), "schema 99"),
         "broken manifest": (b"".join(parts[:-1]) + w.entry("wordsight", '{"schema": 1}'), "is missing"),
         "truncated": (whole[: len(whole) * 2 // 3], "truncated"),
         "external": (whole + w.message(7, w.message(5, tensor)), "'hidden' in another file"),

@@ -4,25 +4,42 @@ import base64
 import json
 import socket
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from wordsight.runtime.sources.options import SourceOptions
+from wordsight.runtime.sources.registry import open_source
+
 cv2 = pytest.importorskip("cv2", reason="pip install 'wordsight[runtime]'")
 pytest.importorskip("onnxruntime", reason="pip install 'wordsight[runtime]'")
 
-USER = "Basic " + base64.b64encode(b"line3:s3cret").decode()
-
 
 @pytest.fixture
-def camera(tmp_path, save_video):
-    """Address, without scheme and user, of a server that gives a video of ten grey levels to those who may have it."""
+def camera_of(tmp_path, save_video):
+    """Start a server that gives a video of ten grey levels to a user: (user, password) -> address, who was let in."""
     data = save_video(tmp_path / "v.avi", range(0, 200, 20)).read_bytes()
+    started = []
+
+    def start(user, password):
+        server, seen = serve(data, "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
+        started.append(server)
+        return f"127.0.0.1:{server.server_port}/live?token=s3cret", seen
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
+
+
+def serve(data, wanted):
+    seen = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            allowed = self.headers.get("Authorization") == USER and self.path.endswith("token=s3cret")
+            allowed = self.headers.get("Authorization") == wanted and self.path.endswith("token=s3cret")
+            if "Authorization" in self.headers:
+                seen.append(allowed)
             self.send_response(200 if allowed else 401)
             self.send_header("Content-Length", str(len(data) if allowed else 0))
             self.send_header("WWW-Authenticate", 'Basic realm="camera"')
@@ -34,12 +51,14 @@ def camera(tmp_path, save_video):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"127.0.0.1:{server.server_port}/live?token=s3cret"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, seen
+
+
+@pytest.fixture
+def camera(camera_of):
+    """Address, without scheme and user, of such a server for line3:s3cret."""
+    return camera_of("line3", "s3cret")[0]
 
 
 def test_a_stream_is_scored_until_it_ends_and_keeps_its_password(tmp_path, tiny_model, camera, wordsight):
@@ -71,14 +90,54 @@ def test_a_wrong_password_is_one_line_that_does_not_tell_it(tmp_path, tiny_model
     assert "s3cret" not in done.err
 
 
-def test_a_server_that_never_answers_is_given_up(tmp_path, tiny_model, wordsight, monkeypatch):
-    from wordsight.runtime.sources import video
-
-    monkeypatch.setattr(video, "OPEN_TIMEOUT_MS", 500)
-    monkeypatch.setattr(video, "READ_TIMEOUT_MS", 500)
+def test_a_server_that_never_answers_is_given_up():
+    options = SourceOptions(open_timeout_s=0.5, read_timeout_s=0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection and says nothing
-        began = time.monotonic()
-        done = wordsight("run", tiny_model, f"http://127.0.0.1:{silent.getsockname()[1]}/live", cwd=tmp_path)
-    assert done.code == 2
-    assert "does not answer within 0.5 s" in done.err
-    assert time.monotonic() - began < 20  # FFmpeg's own patience has no end
+        (failure,) = open_source(f"http://127.0.0.1:{silent.getsockname()[1]}/live", options)
+    assert failure.kind == "CameraAbsent"
+    assert failure.reason == "the stream does not answer within 0.5 s"  # FFmpeg's own patience has no end
+
+
+def test_where_nothing_listens_the_place_is_told_and_not_the_password():
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    (failure,) = open_source(f"http://bob:s3cret@127.0.0.1:{port}/live")
+    assert failure.reason == f"nothing answers at 127.0.0.1:{port}: connection refused"
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("rtsp://cam/main", "rtsp://us%40r:p%3Aa%2F%40%23%25s%C3%A9@cam/main"),
+        ("rtsp://cam:554/main?x=a@b", "rtsp://us%40r:p%3Aa%2F%40%23%25s%C3%A9@cam:554/main?x=a@b"),
+        ("rtsp://old:one@cam/main", "rtsp://us%40r:p%3Aa%2F%40%23%25s%C3%A9@cam/main"),
+    ],
+)
+def test_user_and_password_go_into_the_address_at_the_moment_of_opening_alone(monkeypatch, url, address):
+    opened = []
+
+    class Capture:
+        def isOpened(self):
+            return False
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *words: opened.append(words) or Capture())
+    source = open_source(url, SourceOptions("press", "us@r", "p:a/@#%sé", read_timeout_s=2))
+    (failure,) = source
+    (words,) = opened
+    assert words[0] == address
+    assert words[2] == [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 2000]
+    told = repr((failure, source.text))
+    assert "us@r" not in told
+    assert "us%40r" not in told
+    assert "p:a" not in told
+    assert "p%3A" not in told
+
+
+def test_credentials_with_special_characters_reach_the_server_whole(camera_of):
+    address, allowed = camera_of("us@r/é", "p:a/@#%s ?&")
+    items = list(open_source(f"http://{address}", SourceOptions(user="us@r/é", password="p:a/@#%s ?&")))
+    assert allowed == [True]
+    assert len(items) == 11

@@ -3,15 +3,14 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from wordsight.runtime import MissingPart, ModelError, SettingError
+from wordsight.runtime import MissingPart, ModelError
 from wordsight.runtime.backends.base import Backend
-from wordsight.runtime.verify import ENGINES, check_same_model, verify
+from wordsight.runtime.verify import ENGINES, verify
 
 NAMES = ("score", "s_pr", "s_fnn", "embedding")
 
@@ -188,28 +187,6 @@ def test_where_nothing_runs_it_is_said_what_installs_an_engine(compare):
         compare({"a": "fp32"}, {("a", "openvino"): ModelError("no kernel")})
     with pytest.raises(MissingPart, match="only ort-cpu runs a here, and there is nothing to hold it against"):
         compare({"a": "fp32"}, {("a", "ort-cpu"): Fake("x", table(np.linspace(0, 1, 5)))})
-
-
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"head": ("sha256", "c" * 64)}, r"head differs \(sha256 cccccccccccc..., not bbbbbbbbbbbb...\)"),
-        ({"encoder": ("sha256", "d" * 64)}, "encoder differs"),
-        ({"prompts": ("object", "screw")}, r"prompts differs \(object screw, not object\)"),
-        ({"score": ("w_fnn", 0.5)}, r"score differs \(w_fnn 0.5, not 1.0\)"),
-        ({"input": ("fit", "pad")}, "input differs"),
-    ],
-)
-def test_files_of_different_models_are_refused(tmp_path, onnx_writer, changes, told):
-    first = onnx_writer.manifest()
-    ((part, (name, value)),) = changes.items()
-    second = replace(first, **{part: replace(getattr(first, part), **{name: value})})
-    for name in "ab":
-        (tmp_path / name).touch()
-    with pytest.raises(SettingError, match=told) as caught:
-        check_same_model([(tmp_path / "a", first), (tmp_path / "b", second)])
-    assert "\n" not in str(caught.value)
-    check_same_model([(tmp_path / "a", first), (tmp_path / "b", replace(first, precision="int8", opset=20))])
 
 
 # From here on the command itself, with ONNX Runtime.
