@@ -73,38 +73,76 @@ def measure(
         SettingError: no such precision, or a number below 1.
         MissingPart: no engine here can do it.
     """
-    if precision not in products.FACTORIES:
-        raise SettingError(f"a ceiling is measured in {', '.join(products.FACTORIES)}, got {precision!r}")
     if threads < 1 or rounds < 1:
         raise SettingError(f"expected threads and rounds of at least 1, got {threads} and {rounds}")
-    factories = factories if factories is not None else products.FACTORIES[precision]
-    refused: dict[str, str] = {}
     seconds: dict[tuple[str, int], list[float]] = {}
-    with _torch_threads(threads), progress.bar(f"ceiling {precision}", len(sizes) * (rounds + 1)) as tick:
-        for size in sizes:
-            ready: dict[str, products.Product] = {}
-            for name, factory in factories.items():
-                try:
-                    ready[name] = factory(size, threads)
-                    ready[name]()
-                except Exception as error:  # each engine refuses in a way of its own; the others still count
-                    refused[name] = " ".join(str(error).split())[:200] or type(error).__name__
+    refused: dict[str, str] = {}
+    with torch_threads(threads), progress.bar(f"ceiling {precision}", len(sizes) * (rounds + 1)) as tick:
+        for size in sizes:  # one after the other: the largest factors take 64 MB each
+            ready, without = prepared(precision, threads, (size,), factories)
+            refused |= without
             tick()
             for _ in range(rounds):
-                for name, product in ready.items():
+                for key, product in ready.items():
                     start = clock()
                     product()
-                    seconds.setdefault((name, size), []).append(clock() - start)
+                    seconds.setdefault(key, []).append(clock() - start)
                 tick()
+    return judged(precision, seconds, refused)
+
+
+def prepared(
+    precision: str,
+    threads: int,
+    sizes: tuple[int, ...] = SIZES,
+    factories: Mapping[str, products.Factory] | None = None,
+) -> tuple[dict[tuple[str, int], products.Product], dict[str, str]]:
+    """Every engine's product at every size, by engine and size, run once each; and which engines refused, and why.
+
+    For whoever times them in turns with something else, and has `judged` say what they come to. Torch takes the threads
+    that it is set to (`torch_threads`).
+
+    Raises:
+        SettingError: no such precision.
+    """
+    if precision not in products.FACTORIES:
+        raise SettingError(f"a ceiling is measured in {', '.join(products.FACTORIES)}, got {precision!r}")
+    ready: dict[tuple[str, int], products.Product] = {}
+    refused: dict[str, str] = {}
+    for name, factory in (products.FACTORIES[precision] if factories is None else factories).items():
+        for size in sizes:
+            try:
+                product = factory(size, threads)
+                product()
+            except Exception as error:  # each engine refuses in a way of its own; the others still count
+                refused[name] = " ".join(str(error).split())[:200] or type(error).__name__
+            else:
+                ready[name, size] = product
+    return ready, refused
+
+
+def judged(precision: str, seconds: Mapping[tuple[str, int], list[float]], refused: Mapping[str, str]) -> Ceiling:
+    """The best of products that were timed, by the median.
+
+    Args:
+        precision: for the message.
+        seconds: of every round, by engine and size.
+        refused: engines that were not timed, and why.
+
+    Raises:
+        MissingPart: none was.
+    """
     if not seconds:
-        raise MissingPart(f"no engine here multiplies in {precision}: {refused}", "pip install 'wordsight[bench]'")
+        raise MissingPart(
+            f"no engine here multiplies in {precision}: {dict(refused)}", "pip install 'wordsight[bench]'"
+        )
     name, size = min(seconds, key=lambda key: statistics.median(seconds[key]) / key[1] ** 3)
     best, work = seconds[name, size], 2 * size**3 / 1e9
-    return Ceiling(work / statistics.median(best), size, name, work / max(best), work / min(best), rounds, refused)
+    return Ceiling(work / statistics.median(best), size, name, work / max(best), work / min(best), len(best), refused)
 
 
 @contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
+def torch_threads(threads: int) -> Iterator[None]:
     """Let torch use so many threads inside, and as many as before behind."""
     import torch
 

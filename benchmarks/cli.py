@@ -1,5 +1,6 @@
 """`wordsight bench`: accuracy, the paper's tables, speed, footprint. Heavy imports sit inside the commands."""
 
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +12,20 @@ from wordsight.benchmarks.calibration_cli import calibration
 from wordsight.benchmarks.crops_cli import crops
 from wordsight.benchmarks.heatmap_cli import heatmap
 from wordsight.benchmarks.identity_cli import identity
+from wordsight.benchmarks.line.cli import line, page, soak
+from wordsight.benchmarks.line.plant_cli import broker, plant
 from wordsight.benchmarks.paper.cli import paper
 from wordsight.benchmarks.paper.sweep_cli import sweep
 from wordsight.benchmarks.results_cli import results
 from wordsight.benchmarks.rivals.cli import rivals
+from wordsight.benchmarks.scale.archive_cli import archive
+from wordsight.benchmarks.scale.scale_cli import scale, stages
+from wordsight.benchmarks.scale.triton_cli import triton
 from wordsight.benchmarks.select_cli import select
 from wordsight.benchmarks.speed.cli import latency, throughput
+from wordsight.benchmarks.speed.gpu_cli import gpu
 from wordsight.benchmarks.speed.peers_cli import peers
+from wordsight.benchmarks.speed.resize_cli import resize
 
 if TYPE_CHECKING:
     from wordsight.runtime.figures import Figure
@@ -26,7 +34,7 @@ _HELP = """Measure accuracy and speed of what ships.
 
 Example: wordsight bench accuracy --model model.onnx --json figures.json
 """
-app = typer.Typer(help=_HELP, no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 app.command()(paper)
 app.command()(sweep)
 app.command()(results)
@@ -39,7 +47,26 @@ app.command()(ablation)
 app.command()(peers)
 app.command()(latency)
 app.command()(throughput)
+app.command()(resize)
+app.command()(gpu)
+app.command()(line)
+app.command()(page)
+app.command()(soak)
+app.command()(triton)
+app.command()(archive)
+app.command()(plant)
+app.command()(broker)
+app.command()(stages)
+app.command()(scale)
 app.command()(calibration)
+
+
+@app.callback(help=_HELP)
+def ends_what_it_started(context: typer.Context) -> None:
+    """Let SIGTERM end a bench as Ctrl-C does: servers, lines and workers that it started end with it."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    context.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
+
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON as well.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; what is compared runs in turns.")]

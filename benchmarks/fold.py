@@ -28,15 +28,17 @@ MEANING = {
 def random_checkpoint(name: str, folder: Path, seed: int = 0) -> str:
     """Save open_clip's architecture `name` with random weights; what `load_encoder` takes to load it."""
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
+    from wordsight.runtime.files import whole_file
     from wordsight.train.clip import build_model
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(name, quick_gelu=False)
     path = folder / f"{name}-random.safetensors"
-    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
+    with whole_file(path, durable=False) as file:  # a folder that is kept takes what lies there
+        file.write(save({key: value.contiguous() for key, value in model.state_dict().items()}))
     return f"{name}:{path.absolute()}"
 
 

@@ -19,9 +19,9 @@ from wordsight.benchmarks.heatmap_controls import colour_distance, gradient, on_
 from wordsight.benchmarks.pixels import aupro, pixel_auroc
 from wordsight.runtime.errors import PictureError, SettingError
 from wordsight.runtime.figures import Figure
+from wordsight.runtime.fit_input import as_host, fit_input
 from wordsight.runtime.fits import Place, seen_place
 from wordsight.runtime.heat import enlarge
-from wordsight.runtime.preprocess import fit_frame
 
 if TYPE_CHECKING:
     from wordsight.runtime.manifest import Manifest
@@ -110,7 +110,7 @@ def map_pictures(model: "Model", dataset: Dataset) -> Mapped:
     parts: dict[str, list[Floats]] = {method: [] for method in METHODS if method != ".shuffled"}
     with progress.bar(f"heat maps, {dataset.name}"[:28], len(dataset.test)) as tick:
         for start in range(0, len(dataset.test), _CHUNK):
-            fitted = []
+            given, fitted = [], []
             for sample in dataset.test[start : start + _CHUNK]:
                 tick()
                 try:
@@ -122,9 +122,10 @@ def map_pictures(model: "Model", dataset: Dataset) -> Mapped:
                 found.samples.append(sample)
                 found.masks.append(sample.pixel_truth(shape))
                 found.places.append(seen_place(*shape, spec.size, spec.fit, spec.camera))
-                fitted.append(fit_frame(frame, spec.size, spec.fit, spec.camera))
+                given.append(fit_input(frame, spec))
+                fitted.append(fit_input(frame, as_host(spec)))
             if fitted:
-                scores = model.score(fitted)
+                scores = model.score(given)
                 assert scores.heatmap is not None  # the manifest promises it
                 parts[""].append(scores.heatmap)
                 parts[".trivial.colour"].append(np.stack([on_grid(colour_distance(frame), size) for frame in fitted]))

@@ -29,6 +29,11 @@ def print_figures(title: str, figures: Iterable[Figure], meaning: Mapping[str, s
     Console().print(table)
 
 
+def of_further(figures: Iterable[Figure], stem: str) -> list[Figure]:
+    """Figures of a file that is not a command's first: the contract's names are that one's, these carry their own."""
+    return [Figure(f"{one.name}.{stem}", one.value, one.unit, one.low, one.high, one.n) for one in figures]
+
+
 def print_groups(title: str, groups: "Iterable[Group]") -> None:
     """AUROC by noun, or by kind of defect."""
     from rich.console import Console

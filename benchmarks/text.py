@@ -66,7 +66,7 @@ def measure(encoder: "Encoder", count: int = 1024, repeats: int = 3, sweep: int 
         "buckets_bf16": partial(buckets, encoder, precision="bf16"),
     }
     trial = {f"{name} {size}": partial(way, prompts[:sweep], size) for name, way in ways.items() for size in BATCHES}
-    swept = timing.interleaved(trial, 1, warm_up=0)
+    swept = timing.interleaved(trial, 2, warm_up=0)
     best = {name: min(BATCHES, key=partial(_swept, swept, name)) for name in ways}
     rows: dict[str, NDArray[np.float32]] = {}
 
@@ -85,7 +85,7 @@ def measure(encoder: "Encoder", count: int = 1024, repeats: int = 3, sweep: int 
 
 
 def _swept(seconds: dict[str, list[float]], name: str, size: int) -> float:
-    return seconds[f"{name} {size}"][0]
+    return min(seconds[f"{name} {size}"])
 
 
 def _cosine(name: str, left: NDArray[np.float32], right: NDArray[np.float32]) -> Figure:

@@ -48,7 +48,8 @@ def latency(
 
     Example: wordsight bench latency line3.onnx line3-int8.onnx part.jpg -o plots
 
-    Without SOURCE a 1080p frame is drawn, and read as JPEG and as PNG.
+    Without SOURCE a 1080p frame is drawn, and read as JPEG and as PNG. Single stream goes on beyond --duration, up to
+    four times, until there are 101 queries: p99 needs them.
     """
     from wordsight.benchmarks.speed import latency as bench
     from wordsight.benchmarks.speed import plots, split
@@ -81,7 +82,7 @@ def throughput(
     backend: BackendName = None,
     threads: Threads = None,
     batch: Annotated[
-        list[int] | None, typer.Option(min=1, help="Frames a query; give it several times. [1 2 4 8 16 32]")
+        list[int] | None, typer.Option(min=1, help="Frames a query; give it several times. [1 2 4 8 16]")
     ] = None,
     duration: Duration = 10.0,
     queries: Annotated[int | None, typer.Option(help="Exactly so many queries of each batch instead.")] = None,
@@ -165,12 +166,14 @@ def _opened(
     from wordsight.benchmarks.speed import subjects
     from wordsight.runtime.errors import SettingError
     from wordsight.runtime.figures import usable_cores
+    from wordsight.runtime.threads import one_thread_for_products
 
     if models and precisions:
         raise SettingError("--precision is of what is exported without a MODEL; the files given have theirs")
     cores = threads if threads is not None else usable_cores()
     with tempfile.TemporaryDirectory(prefix="wordsight-") as scratch, subjects.pinned(cores):
         paths = list(models) or subjects.made(encoder, precisions or ["fp32"], Path(scratch), _say)
+        one_thread_for_products()  # as `wordsight run` begins
         with subjects.opened(paths, backends or [], batch, cores, _say) as (found, refused):
             yield found, refused, cores
 

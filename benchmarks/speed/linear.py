@@ -1,7 +1,7 @@
 """Linear cost: the hundred-thousandth frame takes as long as the first, and memory stays flat."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ FIRST = 1000
 RING = 256
 """Different frames, scored again and again: more would only fill the memory that is watched."""
 BATCH = 25
-"""Frames a call, which divides every stretch."""
+"""Most frames a call; it divides every stretch but the last."""
 SPREAD = 0.10
 """Most that the rates of the stretches may differ."""
 
@@ -56,7 +56,7 @@ def measure(
     clock: Callable[[], float] = time.perf_counter,
     resident: Callable[[], float] = resident_bytes,
 ) -> tuple[list[Stretch], list[tuple[int, float]]]:
-    """Score `frames` frames, `BATCH` a call; the stretches, and resident bytes after every hundredth of the way.
+    """Score `frames` frames, `BATCH` a call; the stretches, and resident bytes some 400 times on the way.
 
     Args:
         score: what scores a batch, such as `Model.score`.
@@ -70,20 +70,20 @@ def measure(
     """
     if frames < 2 * FIRST:
         raise SettingError(f"--frames must be at least {2 * FIRST:,}, got {frames:,}: two stretches are compared")
-    batches = _batches(ring)
-    for _ in range(FIRST // BATCH):  # caches, clocks and the allocator settle
-        score(next(batches))
+    for at in range(0, FIRST, BATCH):  # caches, clocks and the allocator settle
+        score(_batch(ring, at, BATCH))
     stretches: list[Stretch] = []
     memory: list[tuple[int, float]] = []
-    done, every = 0, max(FIRST, frames // 100)
-    with progress.bar("linear cost", frames // BATCH) as tick:
+    done, every = 0, max(BATCH, frames // 400)
+    with progress.bar("linear cost", -(-frames // BATCH)) as tick:
         for end in ends(frames):
             first, start, sampled = done, clock(), 0.0
             while done < end:
-                score(next(batches))
-                done += BATCH
+                count = min(BATCH, end - done)
+                score(_batch(ring, FIRST + done, count))
+                done += count
                 tick()
-                if done // every > (done - BATCH) // every:
+                if done // every > (done - count) // every:
                     before = clock()
                     memory.append((done, resident()))
                     sampled += clock() - before
@@ -92,11 +92,8 @@ def measure(
     return stretches, memory
 
 
-def _batches(ring: Sequence[Frames]) -> Iterator[list[Frames]]:
-    at = 0
-    while True:
-        yield [ring[(at + step) % len(ring)] for step in range(BATCH)]
-        at += BATCH
+def _batch(ring: Sequence[Frames], at: int, count: int) -> list[Frames]:
+    return [ring[(at + step) % len(ring)] for step in range(count)]
 
 
 def figures(stretches: Sequence[Stretch], memory: Sequence[tuple[int, float]]) -> list[Figure]:
@@ -104,10 +101,10 @@ def figures(stretches: Sequence[Stretch], memory: Sequence[tuple[int, float]]) -
     rates = [stretch.frames_per_s for stretch in stretches]
     at, held = np.asarray(memory, np.float64).T
     slope = float(np.polyfit(at, held, 1)[0]) if len(at) > 1 else 0.0
-    grown = slope * (at[-1] - at[0]) / 1e6
     return [
         Figure("linear.rate_spread", max(rates) / min(rates) - 1, n=len(rates)),
-        Figure("linear.memory_growth_mb", float(grown), "MB", n=len(at)),
+        Figure("linear.memory_growth_mb", slope * float(at[-1] - at[0]) / 1e6, "MB", n=len(at)),
+        Figure("linear.memory_bytes_per_frame", slope, "B", n=len(at)),
         *(Figure(f"linear.rate_{s.end}", s.frames_per_s, "frames/s", n=s.end) for s in stretches),
         *(Figure(f"linear.resident_{s.end}", s.resident_mb, "MB", n=1) for s in stretches),
     ]
@@ -122,4 +119,5 @@ def ring_for(model: "Model") -> list[Frames]:
 MEANING = {
     "linear.rate_spread": f"fastest stretch over slowest, less 1; target at most {SPREAD}",
     "linear.memory_growth_mb": "resident memory's least-squares line, from end to end",
+    "linear.memory_bytes_per_frame": "its slope",
 }

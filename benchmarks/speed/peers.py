@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wordsight.benchmarks import ceiling, timing
+from wordsight.benchmarks import timing
 from wordsight.benchmarks.speed import contestants, quality, subjects
+from wordsight.benchmarks.speed.limits import BATCHES, PRECISIONS, REST_S, limits
 from wordsight.benchmarks.speed.subjects import Subject
 from wordsight.runtime.errors import MissingPart, WordsightError
 from wordsight.runtime.figures import Figure
@@ -18,16 +19,13 @@ from wordsight.runtime.figures import Figure
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from wordsight.benchmarks.datasets import Dataset
     from wordsight.train.encoders import Encoder
 
 ENCODER = "ViT-B-16-plus-240"
 """The paper's, and the only one that anomalib's WinCLIP takes."""
 PARTS = ("speed", "limit", "quality", "text", "anomalib")
-PRECISIONS = ("fp32", "bf16", "int8")
-"""What is computed in. bf16 is OpenVINO's on the fp32 file: ONNX Runtime has none on processors."""
 FILES = ("fp32", "int8")
-BATCHES = (1, 2, 4, 8, 16)
-_REST_S = 0.2
 TARGETS = {
     "ratio.fp32_vs_torch": (2.2, "at least"),
     "ratio.bf16_vs_torch": (4.0, "at least"),
@@ -79,7 +77,14 @@ def ratios(seconds: Mapping[str, Sequence[float]]) -> list[Figure]:
 
 
 def measure(
-    python: Path, threads: int, rounds: int, parts: Collection[str], pictures: int, on_step: Callable[[str], None]
+    python: Path,
+    threads: int,
+    rounds: int,
+    parts: Collection[str],
+    pictures: int,
+    on_step: Callable[[str], None],
+    files: Path | None = None,
+    sets: "Sequence[Dataset]" = (),
 ) -> list[Figure]:
     """All that was asked for, on random weights of `ENCODER`; what an exported file does to scores on `mini`, too.
 
@@ -90,19 +95,22 @@ def measure(
         parts: of `PARTS`.
         pictures: that `mini` is judged on, generated, of nouns never trained on.
         on_step: called with a line for people before what takes long.
+        files: folder that keeps weights, heads and exported files; what lies there is taken. None for a passing one.
+        sets: labelled pictures that `mini` is judged on as well.
     """
     import torch
 
-    from wordsight.benchmarks.fold import random_checkpoint
     from wordsight.train.encoders import load_encoder
 
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="wordsight-peers-") as scratch, subjects.pinned(threads) as cores:
-        folder = Path(scratch)
+        folder = files or Path(scratch)
         torch.set_num_threads(len(cores) or threads)
-        encoder = load_encoder(random_checkpoint(ENCODER, folder))
+        encoder = load_encoder(subjects.random_weights(ENCODER, folder))
         if set(parts) - {"text"}:
-            figures += _of_files(encoder, folder, python, threads, rounds, parts, pictures, on_step)
+            figures += _of_files(
+                encoder, folder, Path(scratch), python, threads, rounds, parts, pictures, on_step, sets
+            )
         if "text" in parts:
             from wordsight.benchmarks import text
 
@@ -114,12 +122,14 @@ def measure(
 def _of_files(
     encoder: "Encoder",
     folder: Path,
+    scratch: Path,
     python: Path,
     threads: int,
     rounds: int,
     parts: Collection[str],
     pictures: int,
     on_step: Callable[[str], None],
+    sets: "Sequence[Dataset]",
 ) -> list[Figure]:
     """The parts that exported files take part in."""
     figures: list[Figure] = []
@@ -138,16 +148,16 @@ def _of_files(
                 except WordsightError as error:
                     figures.append(Figure(f"ratio.{name}_vs_torch", None, reason=str(error)))
             calls |= {label: partial(subject.engine.infer, frames[:1]) for label, subject in ours.items()}
-            seconds = timing.interleaved(calls, rounds, warm_up=3, settle_s=_REST_S)
+            seconds = timing.interleaved(calls, rounds, warm_up=3, settle_s=REST_S)
             figures = ratios(seconds) + figures
             figures += [Figure(f"seconds.{label}", None, reason=why) for label, why in refused.items()]
             figures.append(_changes_from_torch(plain, ours, frames))
         if "limit" in parts:
-            figures += _limits(ours, frames, threads)
+            figures += limits(ours, frames, threads)
         if "anomalib" in parts:
-            figures += _beside_anomalib(python, folder, threads, plain, ours, frames)
+            figures += _beside_anomalib(python, folder, scratch, threads, plain, ours, frames)
         if "quality" in parts:
-            figures += _quality(files, ours, frames, folder, pictures, threads, on_step)
+            figures += quality.measure(files, ours, frames, folder, pictures, threads, on_step, sets)
     return figures
 
 
@@ -162,7 +172,7 @@ def _plain(encoder: "Encoder", folder: Path, frames: "NDArray[np.uint8]") -> con
     from wordsight.export.loading import embed_guiding
     from wordsight.train.checkpoint import load_heads
 
-    saved = load_heads(folder / "speed.safetensors")
+    saved = load_heads(folder / subjects.HEAD)
     guiding = embed_guiding(encoder, [saved.settings.pair])[0]
     return contestants.Torch(encoder, saved.heads[0], guiding, frames)
 
@@ -181,111 +191,29 @@ def _changes_from_torch(plain: contestants.Torch, ours: Mapping[str, Subject], f
     return Figure("changes.decisions.fp32", max(changed), n=len(frames))
 
 
-def _limits(ours: Mapping[str, Subject], frames: "NDArray[np.uint8]", threads: int) -> list[Figure]:
-    """Frames a second at the best batch of the best engine, as a share of the ceiling measured right after."""
-    calls = {
-        f"{label} {batch}": partial(subject.engine.infer, frames[:batch])
-        for label, subject in ours.items()
-        for batch in BATCHES
-    }
-    seconds = timing.interleaved(calls, 3, settle_s=_REST_S)
-    figures = []
-    for precision in PRECISIONS:
-        rates = {
-            key: int(key.split()[1]) / float(np.median(values))
-            for key, values in seconds.items()
-            if key.startswith(f"{precision}.")
-        }
-        name = f"fraction.of_arithmetic_limit.{precision}"
-        try:
-            limit = ceiling.measure(precision, threads, 3)
-        except MissingPart as error:
-            figures.append(Figure(name, None, reason=str(error)))
-            continue
-        key = max(rates, key=lambda key: rates[key])
-        label, batch = key.split()
-        flops = ours[label].manifest.cost.flops
-        figures += [
-            Figure(name, limit.fraction(flops, rates[key]), n=3),
-            Figure(f"frames_per_s.{label}", rates[key], "frames/s", n=3),
-            Figure(f"batch.{label}", int(batch)),
-            limit.figure(precision),
-        ]
-    return figures
-
-
 def _beside_anomalib(
     python: Path,
     folder: Path,
+    scratch: Path,
     threads: int,
     plain: contestants.Torch,
     ours: Mapping[str, Subject],
     frames: "NDArray[np.uint8]",
 ) -> list[Figure]:
     name = "ratio.vs_anomalib_winclip"
-    (folder / "weights.safetensors").symlink_to(f"{ENCODER}-random.safetensors")
+    (scratch / "weights.safetensors").symlink_to((folder / f"{ENCODER}-random.safetensors").absolute())
     try:
-        peer, score = contestants.anomalib(python, folder, threads, plain.pictures[:1].numpy())
+        peer, score = contestants.anomalib(python, scratch, threads, plain.pictures[:1].numpy())
     except MissingPart as error:
         return [Figure(name, None, reason=str(error))]
     theirs: list[float] = []
     try:
         calls: dict[str, Callable[[], Any]] = {"anomalib": lambda: theirs.append(score())}
         calls |= {label: partial(subject.engine.infer, frames[:1]) for label, subject in ours.items()}
-        seconds = timing.interleaved(calls, 3, settle_s=_REST_S)
+        seconds = timing.interleaved(calls, 3, settle_s=REST_S)
     finally:
         peer.close()
     peers = theirs[1:]  # by its own clock; the first round warms up
     found = {label: timing.ratio(f"{name}.{label}", peers, seconds[label]) for label in ours}
     first = best(seconds, ours)
     return [replace(found[first], name=name), *found.values(), timing.median("seconds.anomalib_winclip", peers)]
-
-
-def _quality(
-    files: Mapping[str, Path],
-    ours: Mapping[str, Subject],
-    frames: "NDArray[np.uint8]",
-    folder: Path,
-    pictures: int,
-    threads: int,
-    on_step: Callable[[str], None],
-) -> list[Figure]:
-    """Drift on the random encoder and on a trained head of `mini`; the figures of a precision are the worst of both."""
-    runs = [(subject.manifest.precision, subject.backend) for subject in ours.values()]
-    names = [subject.arithmetic or "" for subject in ours.values()]
-    on_step("training and exporting a head of mini in fp32 and int8")
-    mini, judged, truth = _mini(folder, pictures)
-    figures: list[Figure] = []
-    for where, of, shown, known in (("mini", mini, judged, truth), ("vit", files, frames, None)):
-        found = quality.drifts(of, runs, shown, known, threads)
-        for name, ((_, backend), drift, changed) in zip(names, found, strict=True):
-            figures += quality.figures(name, f"{where}.{backend}", drift, changed)
-    for precision in ("bf16", "int8"):
-        for kind in ("drift.{}.mean", "cosine.{}.min", "rank_correlation.{}", "auroc_change.{}"):
-            figures += _worst(kind.format(precision), figures)
-    return figures
-
-
-def _worst(name: str, figures: Sequence[Figure]) -> list[Figure]:
-    """The worst of all that were measured under a name: the least cosine or correlation, the largest of the others."""
-    values = [figure for figure in figures if figure.name.startswith(f"{name}.") and figure.value is not None]
-    sign = -1 if name.startswith(("cosine", "rank")) else 1
-    return [replace(max(values, key=lambda f: sign * abs(f.value or 0.0)), name=name)] if values else []
-
-
-def _mini(folder: Path, pictures: int) -> tuple[dict[str, Path], "NDArray[np.uint8]", "NDArray[np.bool_]"]:
-    from wordsight.export.onnx import export_model
-    from wordsight.train.checkpoint import save_heads
-    from wordsight.train.encoders import load_encoder
-    from wordsight.train.fit import Settings, train_heads
-    from wordsight.train.mini import held_out
-
-    encoder, settings = load_encoder("mini"), Settings()
-    head = folder / "mini.safetensors"
-    save_heads(head, train_heads(encoder, settings, (0,), progress=False), settings, (0,), encoder)
-    files = {}
-    for precision in FILES:
-        files[precision] = folder / f"mini-{precision}.onnx"
-        export_model(head, files[precision], encoder_spec="mini", precision=precision)
-    drawn = list(held_out(pictures))
-    return files, np.stack([p.image for p in drawn]), np.array([p.label == 1 for p in drawn])

@@ -1,6 +1,7 @@
 """What a reduced precision does to scores, on the engine that runs it: drift, ranks, AUROC, decisions, cosine."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,18 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordsight.benchmarks import progress
+from wordsight.benchmarks.speed import subjects
+from wordsight.benchmarks.speed.subjects import Subject
 from wordsight.runtime.errors import WordsightError
 from wordsight.runtime.figures import Figure
 from wordsight.runtime.verify import median_threshold
 
 if TYPE_CHECKING:
+    from wordsight.benchmarks.datasets import Dataset
     from wordsight.export.drift import Drift
+    from wordsight.train.head import Head
 
 _BATCH = 16
 
 
-def score(path: Path, backend: str, frames: NDArray[np.uint8], threads: int) -> dict[str, NDArray[np.float32]]:
-    """`score` and `embedding` of frames (N, H, W, 3) uint8 BGR, through the runtime."""
+def score(
+    path: Path, backend: str, frames: Sequence[NDArray[np.uint8]], threads: int
+) -> dict[str, NDArray[np.float32]]:
+    """`score` and `embedding` of frames, (H, W, 3) uint8 BGR of any sizes, through the runtime."""
     from wordsight.runtime import Model
 
     parts = []
@@ -36,7 +43,7 @@ def score(path: Path, backend: str, frames: NDArray[np.uint8], threads: int) -> 
 def drifts(
     files: Mapping[str, Path],
     runs: Sequence[tuple[str, str]],
-    frames: NDArray[np.uint8],
+    frames: Sequence[NDArray[np.uint8]],
     labels: NDArray[np.bool_] | None,
     threads: int,
 ) -> Iterator[tuple[tuple[str, str], "Drift", int]]:
@@ -45,7 +52,7 @@ def drifts(
     Args:
         files: exported files of one head, by precision; "fp32" is among them.
         runs: precision of the file, and backend.
-        frames: (N, H, W, 3) uint8 BGR.
+        frames: (H, W, 3) uint8 BGR, of any sizes.
         labels: (N,), true for a defect, or None.
         threads: of the engines.
     """
@@ -83,3 +90,76 @@ def figures(name: str, where: str, drift: "Drift", changed: int) -> list[Figure]
     if drift.auroc_change is not None:
         rows.append(Figure(f"auroc_change.{name}.{where}", 100 * drift.auroc_change, "points", n=n))
     return rows
+
+
+def measure(
+    files: Mapping[str, Path],
+    ours: Mapping[str, Subject],
+    frames: NDArray[np.uint8],
+    folder: Path,
+    pictures: int,
+    threads: int,
+    on_step: Callable[[str], None],
+    sets: "Sequence[Dataset]" = (),
+) -> list[Figure]:
+    """Drift on the random encoder and on a trained head of `mini`; the figures of a precision are the worst of both.
+
+    Args:
+        files: exported files of the random encoder, by precision; "fp32" is among them.
+        ours: the same, open, by arithmetic and backend.
+        frames: (N, H, W, 3) uint8 BGR, for the random encoder.
+        folder: where the files of `mini` go, or lie.
+        pictures: that `mini` is judged on.
+        threads: of the engines.
+        on_step: called with a line for people before what takes long.
+        sets: labelled pictures that `mini` is judged on as well; told beside the others, and never the worst.
+    """
+    runs = [(subject.manifest.precision, subject.backend) for subject in ours.values()]
+    names = [subject.arithmetic or "" for subject in ours.values()]
+    mini, judged, truth = _mini(folder, tuple(files), pictures, on_step)
+
+    def told(
+        where: str, of: Mapping[str, Path], shown: Sequence[NDArray[np.uint8]], known: NDArray[np.bool_] | None
+    ) -> list[Figure]:
+        found = zip(names, drifts(of, runs, shown, known, threads), strict=True)
+        return [
+            figure
+            for name, ((_, backend), drift, changed) in found
+            for figure in figures(name, f"{where}.{backend}", drift, changed)
+        ]
+
+    rows = told("mini", mini, list(judged), truth) + told("vit", files, list(frames), None)
+    for precision in ("bf16", "int8"):
+        for kind in ("drift.{}.mean", "cosine.{}.min", "rank_correlation.{}", "auroc_change.{}"):
+            rows += _worst(kind.format(precision), rows)
+    for each in sets:
+        labels = np.array([sample.label == 1 for sample in each.test])
+        rows += told(each.name, mini, [sample.load() for sample in each.test], labels)
+    return rows
+
+
+def _worst(name: str, figures: Sequence[Figure]) -> list[Figure]:
+    """The worst of all that were measured under a name: the least cosine or correlation, the largest of the others."""
+    values = [figure for figure in figures if figure.name.startswith(f"{name}.") and figure.value is not None]
+    sign = -1 if name.startswith(("cosine", "rank")) else 1
+    return [replace(max(values, key=lambda f: sign * abs(f.value or 0.0)), name=name)] if values else []
+
+
+def _mini(
+    folder: Path, precisions: Sequence[str], pictures: int, on_step: Callable[[str], None]
+) -> tuple[dict[str, Path], NDArray[np.uint8], NDArray[np.bool_]]:
+    """Files of a trained head of `mini`, by precision; held-out pictures, and which of them are defects."""
+    from wordsight.train.encoders import load_encoder
+    from wordsight.train.fit import Settings, train_heads
+    from wordsight.train.mini import held_out
+
+    encoder, settings = load_encoder("mini"), Settings()
+
+    def trained() -> "list[Head]":
+        on_step("training a head of mini")
+        return train_heads(encoder, settings, (0,), progress=False)
+
+    paths = subjects.exported(encoder, settings, trained, folder / "mini.safetensors", precisions, on_step)
+    drawn = list(held_out(pictures))
+    files = dict(zip(precisions, paths, strict=True))
+    return files, np.stack([p.image for p in drawn]), np.array([p.label == 1 for p in drawn])

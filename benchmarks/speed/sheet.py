@@ -16,12 +16,14 @@ class Sheet:
         columns: what the table shows: the figures' names without label, and the head of the column.
         figures: all of them, in order.
         notes: lines for people below the table.
+        absent: what stands for a figure that could not be had.
     """
 
     labels: Sequence[str]
     columns: Mapping[str, str]
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    absent: str = "none"
 
     def add(
         self, column: str, label: str, value: float | None, unit: str = "", *, low: float | None = None,
@@ -45,7 +47,7 @@ class Sheet:
         for label in self.labels:
             cells = []
             for column in self.columns:
-                cells.append(_cell(by_name.get(f"{column}.{label}")))
+                cells.append(_cell(by_name.get(f"{column}.{label}"), self.absent))
             table.add_row(escape(label), *cells)
         console.print(table)
         for figure in self.figures:
@@ -61,12 +63,14 @@ class Sheet:
                 reasons.setdefault(figure.reason, []).append(figure.name)
         for reason, names in reasons.items():
             named = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-            console.print(escape(f"none for {named}: {reason}"), style="dim")
+            console.print(escape(f"{self.absent} for {named}: {reason}"), style="dim")
 
 
-def _cell(figure: Figure | None) -> str:
+def _cell(figure: Figure | None, absent: str) -> str:
     if figure is None or figure.value is None:
-        return "none"
+        return absent
+    if figure.unit == "score":
+        return number(figure.value)
     if figure.unit in ("", "batch"):
         return f"{figure.value:.0%}" if figure.unit == "" else f"{figure.value:.0f}"
     return f"{figure.value:,.1f}" if abs(figure.value) < 100 else f"{figure.value:,.0f}"

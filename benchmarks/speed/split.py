@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from wordsight.benchmarks.speed.subjects import Subject
 from wordsight.runtime.errors import MissingPart, SettingError
+from wordsight.runtime.fit_input import fit_input
 from wordsight.runtime.opencv import load_cv2
-from wordsight.runtime.preprocess import fit_frame
 from wordsight.runtime.sinks.result import decide
 
 PARTS = ("decode", "preprocess", "inference", "decision")
@@ -85,7 +85,7 @@ def measure(
         times = [clock()]
         frame = cv2.imdecode(data, cv2.IMREAD_COLOR)
         times.append(clock())
-        ready = fit_frame(frame, spec.size, spec.fit, spec.camera)[None]
+        ready = fit_input(frame, spec)[None]
         times.append(clock())
         outputs = subject.engine.infer(ready)
         times.append(clock())

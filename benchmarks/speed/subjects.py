@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,19 @@ from wordsight.runtime.backends import BACKENDS, ENGINES, Backend, open_backend
 from wordsight.runtime.errors import MissingPart, ModelError, SettingError
 from wordsight.runtime.manifest import Manifest, read_manifest
 
+if TYPE_CHECKING:
+    from wordsight.train.encoders import Encoder
+    from wordsight.train.fit import Settings
+    from wordsight.train.head import Head
+
 ON_PROCESSOR = ("ort-cpu", "openvino", "openvino-bf16")
 """Backends whose work the processor's ceiling bounds."""
+HEAD = "speed.safetensors"
+"""The head of the files that `made` exports, in their folder."""
 RANDOM = ":random"
 """Behind an architecture's name: weights drawn at random, which change no time."""
+ENCODERS = (f"ViT-B-16-plus-240{RANDOM}", "mini")
+"""What commands about a line or a server export without a MODEL: the encoder of the paper, and a cheap one."""
 
 
 @dataclass(frozen=True)
@@ -119,30 +129,88 @@ def made(encoder_spec: str, precisions: Sequence[str], folder: Path, on_step: Ca
     Args:
         encoder_spec: as `load_encoder` takes it, or NAME:random.
         precisions: of `wordsight export --precision`.
-        folder: where the files go; named for encoder and precision.
+        folder: where the files go; named for encoder and precision. What lies there is taken, see `exported`.
         on_step: called with a line for people before each.
     """
-    from wordsight.benchmarks.fold import random_checkpoint
-    from wordsight.export.onnx import export_model
-    from wordsight.train.checkpoint import save_heads
     from wordsight.train.encoders import load_encoder
     from wordsight.train.fit import Settings, fit_head
 
     name = encoder_spec.partition(":")[0]
-    spec = encoder_spec
-    if encoder_spec.endswith(RANDOM):
-        spec = random_checkpoint(name, folder)
-    encoder = load_encoder(spec)
+    encoder = load_encoder(random_weights(name, folder) if encoder_spec.endswith(RANDOM) else encoder_spec)
     settings = Settings(num_pairs=256)
-    rows = np.random.default_rng(0).standard_normal((2, settings.num_pairs, encoder.embed_dim)).astype(np.float32)
-    head_path = folder / "speed.safetensors"
-    save_heads(head_path, [fit_head(rows[0], rows[1], settings, 0)], settings, [0], encoder)
-    paths = []
+
+    def untrained() -> "list[Head]":
+        shape = (2, settings.num_pairs, encoder.embed_dim)
+        rows = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        return [fit_head(rows[0], rows[1], settings, 0)]
+
+    return exported(encoder, settings, untrained, folder / HEAD, precisions, on_step)
+
+
+def random_weights(name: str, folder: Path) -> str:
+    """An architecture with weights drawn at random in a folder, as `load_encoder` takes it; drawn once."""
+    from wordsight.benchmarks.fold import random_checkpoint
+
+    path = folder / f"{name}-random.safetensors"
+    return f"{name}:{path.absolute()}" if path.is_file() else random_checkpoint(name, folder)
+
+
+def exported(
+    encoder: "Encoder",
+    settings: "Settings",
+    fit: "Callable[[], list[Head]]",
+    head_path: Path,
+    precisions: Sequence[str],
+    on_step: Callable[[str], None],
+) -> list[Path]:
+    """A head and its files beside it, made where they are not there yet.
+
+    Taken is a head of these weights and settings, and a file of that head; `on_step` tells of when.
+
+    Args:
+        encoder: whose image tower is exported.
+        settings: of the head.
+        fit: gives one head of these settings.
+        head_path: of the head.
+        precisions: of `wordsight export --precision`.
+        on_step: called with a line for people before each.
+    """
+    from wordsight.export.onnx import export_model
+    from wordsight.train.checkpoint import load_heads, save_heads
+
+    saved = load_heads(head_path) if head_path.is_file() else None
+    if saved is None or (saved.encoder["sha256"], saved.settings) != (encoder.sha256, settings):
+        save_heads(head_path, fit(), settings, [0], encoder)
+        saved = load_heads(head_path)
+    name, paths = encoder.spec.partition(":")[0], []
     for precision in precisions:
-        on_step(f"exporting {name} in {precision}")
-        path = folder / f"{name}-{precision}.onnx"
-        export_model(head_path, path, encoder_spec=encoder.spec, precision=precision)
+        path = head_path.with_name(f"{name}-{precision}.onnx")
+        there = read_manifest(path) if path.is_file() else None
+        if there is not None and (there.head.sha256, there.precision) == (saved.sha256, precision):
+            on_step(f"taking {path}, exported {there.created}")
+        else:
+            on_step(f"exporting {name} in {precision}")
+            export_model(head_path, path, encoder_spec=encoder.spec, precision=precision)
         paths.append(path)
+    return paths
+
+
+def given_or_made(
+    models: Sequence[Path] | None, encoders: Sequence[str] | None, folder: Path, on_step: Callable[[str], None]
+) -> list[Path]:
+    """The files of a command, or fp32 exports of the encoders, each in a folder of its own.
+
+    Args:
+        models: exported files, if there are any.
+        encoders: as `made` takes them; without models and these `ENCODERS`.
+        folder: for what is exported.
+        on_step: see `made`.
+    """
+    paths = list(models or [])
+    for number, name in enumerate([] if models else encoders or ENCODERS):
+        own = folder / f"encoder-{number}"
+        own.mkdir()
+        paths += made(name, ["fp32"], own, on_step)
     return paths
 
 

@@ -22,6 +22,9 @@ from wordsight.train.fit import Settings
 BASE = Settings(num_pairs=20, widths=(8,))
 
 
+pytestmark = pytest.mark.usefixtures("graphs_written_once")  # the command exports the same heads more than once
+
+
 @pytest.fixture(scope="module")
 def encoder():
     return load_encoder("mini")

@@ -19,6 +19,7 @@ from wordsight.benchmarks.pixels import aupro, pixel_auroc
 from wordsight.export.onnx import export_model
 from wordsight.runtime import Model
 from wordsight.runtime.cli import main
+from wordsight.runtime.demo import demo_model
 from wordsight.runtime.figures import Figure
 from wordsight.runtime.fits import Place, seen_place
 from wordsight.train.checkpoint import save_heads
@@ -208,7 +209,7 @@ def test_the_command_on_folders(model: Path, tmp_path: Path, capfd):
     assert twice["pixel_auroc"] == twice["pixel_auroc.set"] == got["pixel_auroc"]["value"]
 
 
-def test_bad_input_is_one_line(head: Path, model: Path, tmp_path: Path, capfd):
+def test_bad_input_is_one_line(model: Path, tmp_path: Path, capfd):
     def told(*words: object) -> str:
         assert command("bench", "heatmap", *words, "--repeats", 0) == 2
         err = capfd.readouterr().err
@@ -217,10 +218,8 @@ def test_bad_input_is_one_line(head: Path, model: Path, tmp_path: Path, capfd):
         assert "Traceback" not in err
         return " ".join(err.split())
 
-    without = head.with_name("without.onnx")
-    export_model(head, without)
     folder = folder_of(tmp_path, (48, 120))
-    assert "export it with --heatmap" in told(folder, "--model", without)
+    assert "export it with --heatmap" in told(folder, "--model", demo_model())
     assert "expected a mask of 120x60 pixels" in told(folder, "--model", model)
     assert "nothing to do" in told("--pictures", 0)
     assert "absent" in told("--model", model, "--json", tmp_path / "absent" / "f.json")

@@ -15,9 +15,9 @@ from wordsight.train.encoders import load_encoder
 PROMPTS = ("a photo of a object", "a photo of a damaged object")
 
 
-def test_the_command_prints_differences_within_their_limits_and_controls_that_differ(tmp_path):
+def test_the_command_prints_differences_within_their_limits_and_controls_that_differ(small_vit, tmp_path):
     target = tmp_path / "identity.json"
-    result = CliRunner().invoke(app, ["identity", "--vit", "ViT-S-32-alt", "--frames", "3", "--json", str(target)])
+    result = CliRunner().invoke(app, ["identity", "--vit", small_vit(2), "--frames", "3", "--json", str(target)])
     assert result.exit_code == 0, result.output
     figures = {figure["name"]: figure["value"] for figure in json.loads(target.read_text())["figures"]}
     assert set(figures) == set(identity.MEANING)
@@ -58,6 +58,7 @@ def test_arithmetic_that_forgets_ties_is_noticed(monkeypatch):
         def __init__(self, labels, scores):
             super().__init__(labels, np.argsort(np.argsort(scores, kind="stable")).astype(float))
 
+    monkeypatch.setattr(identity, "_RESAMPLES", 4)  # one shows it
     assert identity.failures(identity.metric_figures()) == []
     monkeypatch.setattr(bootstrap, "Ordered", Forgetful)
     assert any("difference.metrics.auroc" in line for line in identity.failures(identity.metric_figures()))

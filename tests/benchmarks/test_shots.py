@@ -20,9 +20,9 @@ DRAWS = 2
 
 
 @pytest.fixture(scope="module")
-def windows_file(tmp_path_factory):
+def windows_file(small_vit, tmp_path_factory):
     folder = tmp_path_factory.mktemp("windows")
-    spec = random_checkpoint("ViT-S-32-alt", folder)
+    spec = random_checkpoint(small_vit(2), folder)
     return exported(spec, Settings(num_pairs=40), range(DRAWS), folder, "single", ["nut", "bolt"])
 
 

@@ -51,7 +51,8 @@ def test_a_planted_slow_down_is_caught():
 
 def test_a_planted_leak_is_caught():
     found = values(Engine(leaked_bytes=1000))
-    assert found["linear.memory_growth_mb"] == pytest.approx(1000 * (FRAMES - 1000) / 1e6, rel=1e-6)
+    assert found["linear.memory_bytes_per_frame"] == pytest.approx(1000)
+    assert found["linear.memory_growth_mb"] == pytest.approx(1000 * (FRAMES - 50) / 1e6)  # the first sample is at 50
     assert found["linear.rate_spread"] == pytest.approx(0, abs=1e-6)
 
 
@@ -69,6 +70,14 @@ def test_all_frames_are_scored_once_each_in_the_rings_order_behind_the_warm_up()
     assert [stretch.end for stretch in stretches] == [1000, 2000]
     assert engine.scored == 1000 + 2000
     assert engine.seen == [at % 7 for at in range(3000)]
+
+
+def test_a_number_that_batches_do_not_divide_is_kept_to():
+    engine = Engine()
+    stretches, _ = run(engine, 2013)
+    assert [stretch.end for stretch in stretches] == [1000, 2000, 2013]
+    assert engine.scored == 1000 + 2013
+    assert stretches[-1].frames_per_s == pytest.approx(1000)
 
 
 def test_stretches_rise_and_end_at_the_number_asked_for():

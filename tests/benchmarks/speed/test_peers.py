@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from wordsight.benchmarks.cli import app
-from wordsight.benchmarks.speed import contestants, peers, quality
+from wordsight.benchmarks.datasets import Dataset, Sample
+from wordsight.benchmarks.speed import contestants, peers, quality, subjects
+from wordsight.export.drift import Drift
 from wordsight.runtime.figures import Figure
 
 SECONDS = {
@@ -47,26 +52,73 @@ def test_the_worst_of_all_is_the_figure():
         Figure("auroc_change.int8.mini.ort-cpu", 0.1),
     ]
     worst = {
-        name: peers._worst(name, given)[0].value
+        name: quality._worst(name, given)[0].value
         for name in ("drift.int8.mean", "rank_correlation.int8", "auroc_change.int8")
     }
     assert worst == {"drift.int8.mean": 0.004, "rank_correlation.int8": 0.98, "auroc_change.int8": -0.2}
-    assert peers._worst("cosine.bf16.min", given) == []
+    assert quality._worst("cosine.bf16.min", given) == []
 
 
-def test_the_plain_way_scores_as_the_exported_file_does(tmp_path):
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kept")
+    subjects.made("mini", ["fp32"], folder, lambda _: None)
+    return folder
+
+
+def test_what_lies_in_the_folder_is_taken_unless_it_is_of_another_head(kept, tmp_path, monkeypatch):
+    def unwanted(*_args: object, **_named: object) -> None:
+        raise AssertionError("exported anew")
+
+    monkeypatch.setattr("wordsight.export.onnx.export_model", unwanted)
+    said: list[str] = []
+    assert subjects.made("mini", ["fp32"], kept, said.append) == [kept / "mini-fp32.onnx"]
+    assert said[0].startswith(f"taking {kept / 'mini-fp32.onnx'}, exported 20")
+    (tmp_path / "mini-fp32.onnx").write_bytes((kept / "mini-fp32.onnx").read_bytes())
+    with pytest.raises(AssertionError, match="exported anew"):  # the head that is made beside it is a new one
+        subjects.made("mini", ["fp32"], tmp_path, said.append)
+    (tmp_path / "mini-int8.onnx").write_bytes((kept / "mini-fp32.onnx").read_bytes())
+    (tmp_path / subjects.HEAD).write_bytes((kept / subjects.HEAD).read_bytes())
+    with pytest.raises(AssertionError, match="exported anew"):  # a file of another precision than its name says
+        subjects.made("mini", ["int8"], tmp_path, said.append)
+
+
+def test_sets_are_told_beside_the_others_and_are_never_the_worst(tmp_path, monkeypatch):
+    frames = np.zeros((4, 8, 8, 3), np.uint8)
+    own = [Sample(f"{i}", i % 2, "", frame=frames[0]) for i in range(6)]
+    planted = {4: 0.001, 2: None, 6: 0.02}  # by number of frames: mini's, the random encoder's, the set's
+
+    def drifts(files, runs, shown, labels, threads):
+        assert (labels is None) == (planted[len(shown)] is None)
+        change = planted[len(shown)]
+        yield runs[0], Drift(len(shown), 0.1 * len(shown), 0.0, 0.0, None, change, 1.0), 0
+
+    subject = SimpleNamespace(manifest=SimpleNamespace(precision="int8"), backend="ort-cpu", arithmetic="int8")
+    monkeypatch.setattr(quality, "drifts", drifts)
+    monkeypatch.setattr(quality, "_mini", lambda *_: ({}, frames, np.array([True, False, True, False])))
+    rows = quality.measure({}, {"x": subject}, frames[:2], tmp_path, 4, 1, lambda _: None, [Dataset("pcb", own, [])])
+    found = {figure.name: figure.value for figure in rows}
+    assert found["auroc_change.int8.pcb.ort-cpu"] == pytest.approx(2)
+    assert found["auroc_change.int8"] == pytest.approx(0.1)
+    assert found["drift.int8.mean"] == pytest.approx(0.4)
+
+
+def test_a_set_without_the_part_that_takes_it_is_refused(refused):
+    refused(2, "bench", "peers", "a-set", "--only", "speed")
+
+
+def test_the_plain_way_scores_as_the_exported_file_does(kept):
     """torch as one would write it, and its unfused export: same weights, same scores, to rounding."""
     import torch
 
-    from wordsight.benchmarks.speed import subjects
     from wordsight.runtime import Model
     from wordsight.train.checkpoint import load_heads
     from wordsight.train.embed import embed_texts
     from wordsight.train.encoders import load_encoder
     from wordsight.train.mini import held_out
 
-    (path,) = subjects.made("mini", ["fp32"], tmp_path, lambda _: None)
-    encoder, saved = load_encoder("mini"), load_heads(tmp_path / "speed.safetensors")
+    path = kept / "mini-fp32.onnx"
+    encoder, saved = load_encoder("mini"), load_heads(kept / subjects.HEAD)
     frames = np.stack([picture.image for picture in held_out(4)])
     guiding = torch.from_numpy(embed_texts(encoder, saved.settings.pair.guiding(), progress=False))
     plain = contestants.Torch(encoder, saved.heads[0], guiding, frames)
@@ -81,7 +133,9 @@ def test_the_plain_way_scores_as_the_exported_file_does(tmp_path):
 def test_without_its_environment_anomalibs_figure_says_how_to_make_it(tmp_path):
     plain = type("Plain", (), {"pictures": __import__("torch").zeros(1, 3, 4, 4)})()
     (tmp_path / f"{peers.ENCODER}-random.safetensors").write_bytes(b"weights")
-    (figure,) = peers._beside_anomalib(tmp_path / "python", tmp_path, 1, plain, {}, np.zeros((1, 4, 4, 3), np.uint8))
+    (figure,) = peers._beside_anomalib(
+        tmp_path / "python", tmp_path, tmp_path, 1, plain, {}, np.zeros((1, 4, 4, 3), np.uint8)
+    )
     assert figure.value is None
     assert "make peers-env" in (figure.reason or "")
     assert (tmp_path / f"{peers.ENCODER}-random.safetensors").exists()

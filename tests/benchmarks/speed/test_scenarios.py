@@ -55,6 +55,15 @@ def test_by_duration_a_query_that_began_is_counted_and_a_slow_engine_has_one_a_b
     assert seconds["slow"] == [50.0] * 5
 
 
+def test_too_few_queries_for_a_percentile_take_longer_within_reason():
+    clock = Clock()
+    calls = {"slow": clock.engine("slow", 0.5), "slower": clock.engine("slower", 5.0)}
+    limit = Limit(duration_s=10.0, blocks=5, warm_up=0, least=30)
+    seconds = scenarios.in_turns(calls, limit, "test", clock)
+    assert len(seconds["slow"]) == 30  # 2 s a block are 4 queries, 6 are asked for
+    assert len(seconds["slower"]) == 5 * 2  # within 8 s a block two begin
+
+
 def test_fewer_queries_than_blocks_are_still_as_many_as_asked_for():
     clock = Clock()
     seconds = scenarios.in_turns({"a": clock.engine("a", 1.0)}, Limit(queries=2, blocks=5), "test", clock)

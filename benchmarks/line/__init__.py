@@ -1,0 +1,1 @@
+"""Figures of the line: what its loop costs beside the engine, and how it does over hours."""
