@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
 CASES = """
 import pytest
 
@@ -91,3 +94,19 @@ def test_a_list_that_is_not_there_stops_the_run(run):
     end = run("--passed-in", "nowhere.txt")
     assert end.returncode == 4
     assert "a run with --passed-to writes it" in end.stderr
+
+
+@pytest.mark.parametrize("line", re.findall(r"-m pytest .*", (ROOT / "Makefile").read_text("utf-8")))
+def test_the_lines_of_the_makefile_are_understood(line, tmp_path):
+    """Before pytest knows our options, a file's name that stands apart from its option is what to test."""
+    there = tmp_path / "passed.txt"
+    there.write_text("", "utf-8")
+    words = shlex.split(line.replace("$(PASSED)", str(there)).replace("$(LEAN_TESTS)", "tests/runtime"))
+    end = subprocess.run(
+        [sys.executable, *words, "--collect-only", "--ignore-glob=*"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert end.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, end.stderr
