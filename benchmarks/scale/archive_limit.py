@@ -4,6 +4,7 @@ Two cores may be two hardware threads of one. Then no second worker can double t
 is measured in the same turns as the workers themselves. Run as a module it is one of the processes.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -23,23 +24,24 @@ def two_over_one(seconds: float = SECONDS) -> float:
 def _rate(cores: list[int], seconds: float) -> float:
     """Products a second of a process on each of `cores`, all begun at one moment."""
     environ = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", __name__, str(core), str(seconds)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ,
-        )
-        for core in cores
-    ]  # fmt: skip
-    for process in running:
-        assert process.stdout is not None
-        process.stdout.readline()  # it is ready
-    told = []
-    for process in running:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in running:
-        told.append(float(process.communicate()[0]))
+    with contextlib.ExitStack() as ending:  # where one fails the other ends too: it reads the end of its input
+        running = [
+            ending.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", __name__, str(core), str(seconds)],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ,
+                )
+            )
+            for core in cores
+        ]  # fmt: skip
+        for process in running:
+            assert process.stdout is not None
+            process.stdout.readline()  # it is ready
+        for process in running:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        told = [float(process.communicate()[0]) for process in running]
     return sum(told)
 
 
