@@ -13,12 +13,13 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from wordsight.benchmarks.line.bare_page import BarePage
 from wordsight.benchmarks.line.own_process import line
 from wordsight.runtime.errors import MissingPart, WordsightError
 from wordsight.runtime.figures import Figure
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, CDPSession
+    from playwright.sync_api import Browser
 
 SPEED: Final = 30
 """Times as fast as by the clock: an hour in two minutes."""
@@ -29,10 +30,11 @@ MEANING = {
     "page.heap_growth_mb": "by which that is more than in the second quarter",
     "page.nodes_growth": "elements, likewise",
     "page.blobs": "live pictures held at the end; one a line is shown",
-    "page.renderer_growth_mb": "memory of the browser's process for it, likewise; the allocator's to and fro is in it",
+    "page.renderer_growth_mb": "memory of the browser's processes that show pages, likewise: pictures and caches, too",
 }
 _SAMPLES = 24
 _ROUND_S = 60.0
+_LOOK_S = 0.05
 _FASTER = f"""
 const real = window.setTimeout;
 window.setTimeout = (act, ms, ...more) => real(act, ms / {SPEED}, ...more);
@@ -138,32 +140,31 @@ def memory(browser: "Browser", url: str, rounds: int, before: str = "") -> list[
     Raises:
         WordsightError: the page asks no more.
     """
-    context = browser.new_context()
-    try:
-        window = context.new_page()
-        window.add_init_script(f"{_FASTER}\n{_WATCHED}\n{before}")
-        session = context.new_cdp_session(window)
-        window.goto(url)
-        window.wait_for_selector(".event")
-        window.keyboard.press("h")  # heat maps, where the model has them
-        found = []
+    found: list[Sample] = []
+    with BarePage(browser, f"{_FASTER}\n{_WATCHED}\n{before}") as page:
+        page.goto(url)
+        _until(page, "document.querySelector('.event') !== null", "showed no event")
+        page.evaluate("document.getElementById('heat').click()")  # heat maps, where the model has them
         for at in range(1, _SAMPLES + 1):
-            until_s = time.monotonic() + _ROUND_S
-            while (done := int(window.evaluate("watched.rounds"))) < at * rounds // _SAMPLES:
-                if time.monotonic() > until_s:
-                    raise WordsightError(f"the page asked {done} times and then no more for {_ROUND_S:g} s")
-                window.wait_for_timeout(50)
-            found.append(_sample(session, done, int(window.evaluate("watched.blobs")), _resident_mb(browser)))
-        return found
-    finally:
-        context.close()
+            _until(page, f"watched.rounds >= {at * rounds // _SAMPLES}", "asks no more")
+            found.append(_sample(page, _resident_mb(browser)))
+    return found
 
 
-def _sample(session: "CDPSession", rounds: int, blobs: int, renderer_mb: float | None) -> Sample:
+def _until(page: BarePage, what: str, else_: str) -> None:
+    until_s = time.monotonic() + _ROUND_S
+    while not page.evaluate(what):
+        if time.monotonic() > until_s:
+            raise WordsightError(f"the page {else_} within {_ROUND_S:g} s")
+        time.sleep(_LOOK_S)
+
+
+def _sample(page: BarePage, renderer_mb: float | None) -> Sample:
     for _ in range(2):  # what the first one let go may hold more
-        session.send("HeapProfiler.collectGarbage")
-    heap = session.send("Runtime.getHeapUsage")["usedSize"]
-    nodes = session.send("Memory.getDOMCounters")["nodes"]
+        page.send("HeapProfiler.collectGarbage")
+    heap = page.send("Runtime.getHeapUsage")["usedSize"]
+    nodes = page.send("Memory.getDOMCounters")["nodes"]
+    rounds, blobs = page.evaluate("[watched.rounds, watched.blobs]")
     return Sample(rounds, heap / 1e6, nodes, blobs, renderer_mb)
 
 

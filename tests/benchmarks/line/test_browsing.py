@@ -9,8 +9,10 @@ pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 pytest.importorskip("starlette", reason="pip install 'wordsight[web]'")
 
 from wordsight.benchmarks.line import browsing
+from wordsight.benchmarks.line.bare_page import BarePage
 from wordsight.benchmarks.line.browsing import Sample, chromium, figures, first_look, growth, memory
 from wordsight.benchmarks.line.own_process import line
+from wordsight.runtime.errors import WordsightError
 
 pytestmark = pytest.mark.plant
 LEAK = """
@@ -59,11 +61,27 @@ def test_leaks_that_are_planted_are_seen(opened):
     found = values([(1.0, 1.0)], memory(*opened, rounds=48, before=LEAK))
     assert found["page.blobs"] > 10
     assert found["page.heap_growth_mb"] > 1.0
+    assert found["page.renderer_growth_mb"] > 1.0
 
 
 @pytest.mark.full
 def test_flat_memory_over_an_hour_of_the_pages_own_time(opened):
-    flat(values([(1.0, 1.0)], memory(*opened, rounds=3600)))
+    found = values([(1.0, 1.0)], memory(*opened, rounds=3600))
+    flat(found)
+    assert found["page.renderer_growth_mb"] < 20  # of pictures alone it loads some 250 MB
+
+
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (lambda page: page.evaluate("nothing.here"), "script failed"),
+        (lambda page: page.goto("http://127.0.0.1:1/"), "cannot be loaded"),
+        (lambda page: page.send("No.such"), "refused No.such"),
+    ],
+)
+def test_what_a_bare_page_cannot_do_is_said(opened, act, told):
+    with BarePage(opened[0]) as page, pytest.raises(WordsightError, match=told):
+        act(page)
 
 
 def test_growth_is_of_the_last_quarter_over_the_second():
