@@ -52,6 +52,7 @@ def measure(
     block_s: float,
     repeats: int,
     threads: int,
+    instances: int = 1,
     on_step: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Figure], str]:
     """The figures of one file, and in words what was compared.
@@ -68,6 +69,7 @@ def measure(
         block_s: about how long the engine takes in each round.
         repeats: single frames that each way is timed on.
         threads: of the engine, here and there.
+        instances: of the engine on the server, which share those threads.
         on_step: called with a line for people before what takes long.
 
     Raises:
@@ -75,7 +77,7 @@ def measure(
         ModelError: the server gives other scores.
     """
     manifest = read_manifest(path)
-    serving = Serving(kind="python", batch=batch, threads=threads)
+    serving = Serving(kind="python", batch=batch, instances=instances, threads=max(1, threads // instances))
     write_model(folder, NAME, path, manifest, file_sha256(path), serving, None)
     on_step(f"a Triton server with {path.name}")
     with (

@@ -20,6 +20,9 @@ def triton(
     threads: Annotated[
         int | None, typer.Option(help="Cores to stay on; all that this process may use without it.")
     ] = None,
+    instances: Annotated[
+        int, typer.Option(min=1, max=64, help="Of the engine on the server; they share its threads.")
+    ] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="Of engine and clients, in turns.")] = 3,
     block: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="About how long the engine takes in each round.")
@@ -49,15 +52,18 @@ def triton(
         typer.echo(line, err=True)
 
     cores = threads if threads is not None else usable_cores()
+    if instances > cores:
+        raise SettingError(f"--instances {instances}: expected at most the {cores} threads that they share")
     found: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="wordsight-") as scratch, subjects.pinned(cores):
         paths = subjects.given_or_made(models, encoder, Path(scratch), say)
         for number, path in enumerate(paths):
             figures, words = bench.measure(
                 path, Path(scratch, f"models-{number}"), batch=batch, clients=clients, rounds=rounds, block_s=block,
-                repeats=repeats, threads=cores, on_step=say,
+                repeats=repeats, threads=cores, instances=instances, on_step=say,
             )  # fmt: skip
-            title = f"{path.stem}, {clients} clients, batches of {batch}, {cores} threads; {words}"
+            shared = f" of {instances} instances" if instances > 1 else ""
+            title = f"{path.stem}, {clients} clients, batches of {batch}, {cores} threads{shared}; {words}"
             tables.print_figures(title, figures, bench.MEANING)
             found += tables.of_further(figures, path.stem) if number else figures
     if json is not None:

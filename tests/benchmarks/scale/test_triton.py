@@ -48,6 +48,13 @@ def test_scores_are_the_same_and_every_figure_is_there(tmp_path, capsys):
     assert value["ratio.triton_over_engine"] == pytest.approx(rates)
 
 
+def test_more_instances_than_threads_are_refused(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["bench", "triton", str(demo_model()), "--threads", "1", "--instances", "2"])
+    assert end.value.code == 2
+    assert "--instances 2: expected at most the 1 threads" in " ".join(capsys.readouterr().err.split())
+
+
 def test_scores_that_differ_are_not_timed(tmp_path, monkeypatch):
     real = bench.connect
 
