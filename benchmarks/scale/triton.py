@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -32,6 +33,8 @@ MEANING = {
     "difference.triton": "largest of any output from the engine's own, the same frames in the same batches",
     "difference.triton.shared": "the same of scores of many clients, batched as they came",
     "ratio.triton_over_engine": "frames/s of all clients together, over the engine's own on ready batches",
+    "wait.p99": "of a frame among the others, from its client's question to its answer",
+    "wait.longest": "the same, the one that waited longest",
     "frames_per_pass": "of all clients together, that the server batched",
     "overhead.grpc": "one client: a frame's answer, less the engine's own pass, in turns",
     "overhead.http": "the same over HTTP",
@@ -149,10 +152,11 @@ def _rates(
             engine.infer(ready)
 
     spent: list[triton_profile.Spent] = []
+    waits: list[float] = []
 
     def through() -> None:
         before = triton_profile.look(server, NAME)
-        _through(fleet, singles)
+        _through(fleet, singles, waits)
         spent.append(triton_profile.look(server, NAME) - before)
 
     # Both are warm by now, and a round of a large model takes long.
@@ -163,14 +167,29 @@ def _rates(
         rates = [len(singles) / value for value in values]
         middle = float(np.median(rates))
         found.append(Figure(f"frames_per_s.{name}", middle, "frames/s", min(rates), max(rates), len(rates)))
+    waits_ms = 1000 * np.array(waits)
+    found.append(Figure("wait.p99", float(np.percentile(waits_ms, 99)), "ms", n=len(waits)))
+    found.append(Figure("wait.longest", float(waits_ms.max()), "ms", n=len(waits)))
     return [*found, *triton_profile.figures(spent)]
 
 
-def _through(fleet: Sequence[Backend], given: Sequence[Frames]) -> list[Arrays]:
-    """Have frames scored by all clients at once, each its share one by one; answers in the frames' order."""
+def _through(fleet: Sequence[Backend], given: Sequence[Frames], waits: list[float] | None = None) -> list[Arrays]:
+    """Have frames scored by all clients at once, each its share one by one; answers in the frames' order.
+
+    Args:
+        fleet: the clients.
+        given: frames of a request each.
+        waits: takes the seconds that each waited for its answer, in no order.
+    """
 
     def line(number: int) -> list[Arrays]:
-        return [fleet[number].infer(frames) for frames in given[number :: len(fleet)]]
+        found = []
+        for frames in given[number :: len(fleet)]:
+            began_s = time.perf_counter()
+            found.append(fleet[number].infer(frames))
+            if waits is not None:
+                waits.append(time.perf_counter() - began_s)
+        return found
 
     with ThreadPoolExecutor(len(fleet)) as pool:
         answers = list(pool.map(line, range(len(fleet))))

@@ -32,6 +32,10 @@ def triton(
     instances: Annotated[int, typer.Option(min=1, max=64, help="Copies of the engine, on each device.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:0,1 for some of several.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Of an engine on the processor.")] = None,
+    drop_after_s: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=3600, help="Refuse what waited so long; for clients over HTTP. [never]"),
+    ] = None,
 ) -> None:
     """Write a model repository that Triton serves to many lines.
 
@@ -51,8 +55,9 @@ def triton(
     chosen = check_name(model.stem if name is None else name)
     # Before anything takes long: a setting that no batch can mend.
     serving = Serving(
-        kind=kind, batch=batch or _BATCH, delay_ms=delay_ms, instances=instances, device=device, threads=threads
-    )
+        kind=kind, batch=batch or _BATCH, delay_ms=delay_ms, instances=instances, device=device, threads=threads,
+        drop_after_s=drop_after_s,
+    )  # fmt: skip
     sha256 = file_sha256(model)
     plan = find_plan(model, manifest, sha256, batch) if kind == "tensorrt" else None
     most = plan.batch if plan is not None else manifest.input.most_frames(serving.batch)

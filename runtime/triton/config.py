@@ -24,8 +24,6 @@ SHA256_KEY = "wordsight_sha256"
 """Parameter with the SHA-256 of the exported file that is served."""
 PLAN_KEY = "wordsight_plan"
 """Parameter that names a plan's SHA-256, TensorRT and GPU."""
-QUEUE_S = 60
-"""Longest wait in the server's queue, after which a request is refused."""
 WARM_UP = "golden"
 """File in `warmup/`: the golden frame's bytes."""
 
@@ -50,6 +48,9 @@ class Serving:
         instances: copies of the engine, on each device.
         device: "auto", "cpu", "gpu" or "gpu:0,1".
         threads: of an engine on the processor; None for its own choice.
+        drop_after_s: what waited longer in the server's queue is refused, and a client may ask for less; None: what a
+            client over gRPC waits for no more is dropped, and nothing else. With it Triton's batcher now and then
+            sleeps for half a second although frames wait (decision 0049).
     """
 
     kind: Kind
@@ -58,6 +59,7 @@ class Serving:
     instances: int = 1
     device: str = "auto"
     threads: int | None = None
+    drop_after_s: float | None = None
 
     def __post_init__(self) -> None:
         if re.fullmatch(r"auto|cpu|gpu(:\d+(,\d+)*)?", self.device) is None:
@@ -88,10 +90,7 @@ def config_text(name: str, version: int, serving: Serving, manifest: Manifest, p
         f"input {{ name: {_quoted(manifest.input.name)} data_type: TYPE_UINT8 dims: {_listed(shape)} }}",
         *(_output(output, dims) for output, dims in manifest.outputs.items()),
         _instances(serving),
-        # A client says with its request how long it waits, and Triton listens only where that is less than a default.
-        f"dynamic_batching {{ max_queue_delay_microseconds: {round(serving.delay_ms * 1000)}"
-        f" default_queue_policy {{ timeout_action: REJECT default_timeout_microseconds: {QUEUE_S * 1_000_000}"
-        " allow_timeout_override: true } }",
+        f"dynamic_batching {{ max_queue_delay_microseconds: {round(serving.delay_ms * 1000)}{_queue(serving)} }}",
         *(_warm_up(manifest, shape, size) for size in sorted({1, serving.batch})),
     ]
     if serving.threads is not None:
@@ -124,6 +123,14 @@ def _output(name: str, shape: tuple[str | int, ...]) -> str:
     dims = [-1 if isinstance(axis, str) else axis for axis in shape[1:]]
     reshape = "" if dims else " reshape { shape: [ ] }"
     return f"output {{ name: {_quoted(name)} data_type: TYPE_FP32 dims: {_listed(dims or [1])}{reshape} }}"
+
+
+def _queue(serving: Serving) -> str:
+    if serving.drop_after_s is None:
+        return ""
+    # A client says with its request how long it waits, and Triton listens only where that is less than a default.
+    longest = f"default_timeout_microseconds: {round(serving.drop_after_s * 1e6)} allow_timeout_override: true"
+    return f" default_queue_policy {{ timeout_action: REJECT {longest} }}"
 
 
 def _instances(serving: Serving) -> str:

@@ -44,6 +44,7 @@ def test_scores_are_the_same_and_every_figure_is_there(tmp_path, capsys):
     # The model's process computes, the client and the server pass on.
     assert value["core_ms.model"] > max(value["core_ms.client"], value["core_ms.server"])
     assert value["request.compute_infer"] > 0
+    assert 0 < value["wait.p99"] <= value["wait.longest"]
     rates = value["frames_per_s.triton"] / value["frames_per_s.engine"]
     assert value["ratio.triton_over_engine"] == pytest.approx(rates)
 

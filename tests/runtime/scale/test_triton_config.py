@@ -32,7 +32,9 @@ def heat(onnx_writer):
 
 
 def test_every_field_is_what_the_file_and_the_settings_say(manifest):
-    serving = Serving(kind="onnxruntime", batch=16, delay_ms=2.5, instances=2, device="gpu:0,3", threads=5)
+    serving = Serving(
+        kind="onnxruntime", batch=16, delay_ms=2.5, instances=2, device="gpu:0,3", threads=5, drop_after_s=60
+    )
     config = parsed(config_text("press", 7, serving, manifest, {"wordsight_sha256": "ab" * 32}))
     assert (config.name, config.platform, config.backend) == ("press", "onnxruntime_onnx", "")
     assert config.max_batch_size == 16
@@ -77,6 +79,9 @@ def test_each_kind_names_its_backend_and_device(manifest, kind, device, platform
     assert (config.platform, config.backend) == (platform, backend)
     assert config.instance_group[0].kind == getattr(schema.ModelInstanceGroup, group)
     assert [sample.batch_size for sample in config.model_warmup] == [1]
+    # Any limit of the queue turns Triton's prefetching off, and its batcher then sleeps while frames wait.
+    assert config.HasField("dynamic_batching")
+    assert not config.dynamic_batching.HasField("default_queue_policy")
 
 
 def test_without_a_golden_frame_it_warms_up_with_a_black_one(onnx_writer):

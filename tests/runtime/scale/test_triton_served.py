@@ -1,5 +1,6 @@
 """What `wordsight triton` writes, served by a real Triton server: the python variant, over both protocols."""
 
+import contextlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -122,8 +123,31 @@ def test_only_what_is_asked_for_is_sent_and_bad_frames_are_refused(wordsight, pl
     assert np.isfinite(served.infer(frames(4))["score"]).all()
 
 
-def test_a_frame_that_nobody_waits_for_any_more_is_dropped(wordsight, place, triton_server, client, waiting):
-    assert wordsight("triton", demo_model(), "-o", place, "--kind", "python").code == 0
+def test_over_grpc_what_nobody_waits_for_any_more_is_not_scored(wordsight, place, triton_server, client):
+    assert wordsight("triton", demo_model(), "-o", place, "--kind", "python", "--batch", "1").code == 0
+    program = place / "mini" / "1" / "model.py"
+    slow = program.read_text("utf-8").replace("asked = [", "__import__('time').sleep(0.5); asked = [", 1)
+    program.write_text(slow, "utf-8")
+    served = client(triton_server(place), "grpc")
+    together = threading.Barrier(12)
+
+    def line(_):
+        together.wait(60)
+        with contextlib.suppress(Exception):
+            served.infer(frames(1), ["score"], client_timeout=0.3)
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(line, range(12)))
+    served.infer(frames(1), ["score"])  # the queue is first in, first out: what was before it is through
+    told = served.own.get_inference_statistics("mini", as_json=True)["model_stats"][0]
+    # One to warm up and the last one; of twelve, what was begun in time, and what the server holds ready.
+    assert 2 + 1 <= int(told["execution_count"]) < 2 + 7
+
+
+def test_with_a_limit_of_the_queue_the_server_refuses_what_waits_longer(
+    wordsight, place, triton_server, client, waiting
+):
+    assert wordsight("triton", demo_model(), "-o", place, "--kind", "python", "--drop-after-s", "60").code == 0
     server = triton_server(place)
     served, stop, refused = client(server, "grpc"), threading.Event(), []
 
