@@ -85,18 +85,30 @@ def check(loaded: Loaded) -> Checked:
         except Unresolved as error:
             problems.append(error.problem)
     sources: dict[str, str] = {}
+    waiting: list[str] = []
     for at, one in enumerate(spec.line):
         with _Collected(problems, ("line", at, "credentials" if one.credentials else "source")):
-            sources[one.name] = open_line_source(loaded, one).text
+            source = open_line_source(loaded, one)
+            sources[one.name] = source.text
+            if (told := getattr(source, "remark", None)) is not None:
+                waiting.append(f"{one.name}: {told}")
     sinks = _sinks(loaded, problems)
     _outputs(loaded, problems)
     loaded.refuse(problems)
-    remarks = dict.fromkeys(
-        f"{found.line}{f' under {found.recipe}' if found.recipe else ''}: {remark}"
-        for found in resolved.values()
-        for remark in found.remarks
-    )
-    return Checked(loaded, resolved, tuple(sinks), sources, (*remarks, *_page(loaded)))
+    remarks = (*_decisions(resolved), *waiting, *_page(loaded))
+    return Checked(loaded, resolved, tuple(sinks), sources, remarks)
+
+
+def _decisions(resolved: Mapping[tuple[str, str | None], Resolved]) -> list[str]:
+    """Return each remark once a line, with the recipes that it is of where it is not of the line's own settings."""
+    whose: dict[tuple[str, str], list[str | None]] = {}
+    for found in resolved.values():
+        for remark in found.remarks:
+            whose.setdefault((found.line, remark), []).append(found.recipe)
+    return [
+        f"{line}: {remark}" if None in recipes else f"{line} under {', '.join(map(str, recipes))}: {remark}"
+        for (line, remark), recipes in whose.items()
+    ]
 
 
 def _page(loaded: Loaded) -> list[str]:

@@ -28,6 +28,7 @@ class Taken:
         self._source = source
         self.text, self.count, self.endless, self.live = source.text, source.count, source.endless, live
         self.skipped = 0
+        self.remark: str | None = getattr(source, "remark", None)
 
     def __iter__(self) -> Iterator[Item]:
         """Give what the source gives."""

@@ -88,6 +88,8 @@ class Source(Protocol):
         live: frames come in real time: the newest counts, older ones may be dropped. Not live: every frame counts.
         endless: it has no last frame: when it stops, that is a fault, and it is opened again. Each `iter()` opens anew.
         skipped: files passed over because they are neither pictures nor videos, counted so far.
+
+    One may also have `remark`: a line that is to be known before it is opened, or None.
     """
 
     text: str

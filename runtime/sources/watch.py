@@ -102,6 +102,11 @@ class Watch:
         self._watching = False
         self._passed: dict[str, Stamp] = {}  # neither pictures nor meant to be
 
+    @property
+    def remark(self) -> str | None:
+        """Say that there is no such folder yet: it may be a slip of the pen."""
+        return None if self._folder.is_dir() else f"there is no folder {self._folder} yet: it is waited for"
+
     def __iter__(self) -> Iterator[Item]:
         """Give each picture, a failure for one that never gets whole, and an `Idle` about once a second between."""
         try:

@@ -112,6 +112,28 @@ def test_thresholds_do_not_outlive_the_model_they_are_of(looked, tiny_model, onn
     assert "a under other: no threshold and no calibration" in "\n".join(checked.remarks)
 
 
+def test_a_remark_is_told_once_a_line(looked, tiny_model, onnx_writer, calibrated):
+    recipes = '[[recipe]]\nname = "nut"\n[[recipe]]\nname = "bolt"\n'
+    (told,) = looked(BASE + recipes).remarks
+    assert told.startswith("a: no threshold and no calibration")
+    calibrated("own.json")
+    tiny_model.with_name("other.onnx").write_bytes(
+        b"".join(onnx_writer.model_parts(onnx_writer.manifest(opset=17).to_json()))
+    )
+    of_another = recipes.replace('"\n', '"\nmodel = "other.onnx"\n')
+    (told,) = looked(BASE + 'calibration = "own.json"\n' + of_another).remarks
+    assert told.startswith("a under nut, bolt: no threshold and no calibration")
+
+
+@pytest.mark.parametrize("take", ["", 'take = "every"\n'])
+def test_a_watched_folder_that_is_not_there_yet_is_told(looked, tiny_model, take):
+    text = BASE.replace("camera:0", "watch:drop") + "defect = 0.5\n" + take
+    (told,) = looked(text).remarks
+    assert told.startswith("a: there is no folder ")
+    tiny_model.with_name("drop").mkdir()
+    assert looked(text).remarks == ()
+
+
 def test_a_calibration_of_another_model_object_or_region(looked, refusal, calibrated):
     calibrated("c.json", model_sha256="0" * 64)
     assert refusal(BASE + 'calibration = "c.json"\n')[0].startswith(":5: [[line]] a, calibration: ")
