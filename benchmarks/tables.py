@@ -8,25 +8,40 @@ from wordsight.runtime.figures import Figure
 if TYPE_CHECKING:
     from wordsight.benchmarks.accuracy import Group
 
+_WIDE = 120  # columns of a terminal, from which on meanings have room beside the figures
+_NAME = 34
+
 
 def print_figures(title: str, figures: Iterable[Figure], meaning: Mapping[str, str]) -> None:
-    """Name, value, low to high, number, and what each figure means or why it is missing."""
+    """Name, value, low to high, number, and what each figure means or why it is missing.
+
+    Where a line has no room for the last, it stands below the table.
+    """
     from rich.console import Console
     from rich.markup import escape
+    from rich.padding import Padding
     from rich.table import Table
 
+    console = Console()
+    wide = console.width >= _WIDE
     table = Table(title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("figure", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("low ... high", justify="right", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("meaning")
+    for column in ("value", "low ... high", "n"):
+        table.add_column(column, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("meaning")
+    below = Table(box=None, pad_edge=False, show_header=False)
+    below.add_column(max_width=_NAME)
+    below.add_column()
     for figure in figures:
-        said = figure.reason if figure.value is None else meaning.get(figure.name, "")
-        table.add_row(
-            figure.name, number(figure.value, figure.unit), span(figure), str(figure.n or ""), escape(said or "")
-        )
-    Console().print(table)
+        said = escape((figure.reason if figure.value is None else meaning.get(figure.name, "")) or "")
+        row = (figure.name, number(figure.value, figure.unit), span(figure), str(figure.n or ""))
+        table.add_row(*row, *([said] if wide else []))
+        if said:
+            below.add_row(figure.name, said)
+    console.print(table)
+    if not wide and below.row_count:
+        console.print(Padding(below, (1, 0, 1, 0)))
 
 
 def of_further(figures: Iterable[Figure], stem: str) -> list[Figure]:
