@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from wordsight.benchmarks.scale import triton as bench
+from wordsight.benchmarks.scale import triton_server
 from wordsight.benchmarks.scale.triton_profile import CLOCKS, CORES, Spent, figures
 from wordsight.runtime.cli import main
 from wordsight.runtime.demo import demo_model
@@ -101,6 +102,21 @@ def test_means_are_of_requests_for_waits_and_of_frames_for_cores():
     queue, client = found["request.queue"], found["core_ms.client"]
     assert (queue.value, queue.low, queue.high) == (75 / 20, 3, 4)
     assert (client.value, client.low, client.high) == (3, 3, 3)
+
+
+def test_a_signal_within_the_start_of_a_server_does_not_lose_it(monkeypatch, tmp_path):
+    server, real, started = triton_server.TritonServer(tmp_path), subprocess.Popen, []
+
+    def interrupted(*words, **more):
+        started.append(real([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True))
+        signal.raise_signal(signal.SIGINT)  # as if it came before the process was given back
+        return started[0]
+
+    monkeypatch.setattr(triton_server.subprocess, "Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt), server:
+        pass
+    monkeypatch.undo()
+    assert started[0].wait(10) == -signal.SIGKILL
 
 
 def test_a_bench_that_is_ended_ends_its_server(tmp_path):
