@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from wordsight.benchmarks import children
 from wordsight.runtime.errors import WordsightError
 from wordsight.runtime.heat import Heat
 from wordsight.runtime.line.events import event_id
@@ -92,14 +93,9 @@ class Line:
 def running(folder: Path, port: int, begin: int) -> Iterator[Line]:
     """Within it, such a process is at work from a number on; `kill -9` at the end, if it did not end before."""
     words = [sys.executable, "-m", "wordsight.benchmarks.line.handing", str(folder), str(port)]
-    process = subprocess.Popen(
-        [*words, str(begin), str(PERIOD_S)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
+    words += [str(begin), str(PERIOD_S)]
+    with children.running(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield Line(process)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def made(folder: Path, port: int, **options: int) -> Any:

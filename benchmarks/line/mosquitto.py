@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from wordsight.benchmarks.children import held_back
 from wordsight.runtime.errors import MissingPart, WordsightError
 
 try:
@@ -56,7 +57,7 @@ class Broker:
         Raises:
             WordsightError: it does not.
         """
-        with open(self._log, "ab") as log:
+        with open(self._log, "ab") as log, held_back():
             self._process = subprocess.Popen(self._words, stdout=log, stderr=log)
         end_s = time.monotonic() + _START_S
         while time.monotonic() < end_s and self._process.poll() is None:

@@ -3,12 +3,12 @@
 import contextlib
 import json
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from wordsight.benchmarks.children import running
 from wordsight.benchmarks.line.cameras import Camera
 from wordsight.runtime.demo import demo_model
 from wordsight.runtime.errors import WordsightError
@@ -42,9 +42,11 @@ def line(folder: Path, events: int) -> Iterator[str]:
     camera = Camera(_FPS)
     (folder / "line.toml").write_text(_LINE.format(model=json.dumps(str(demo_model())), url=camera.url))
     words = [sys.executable, "-m", "wordsight.runtime", "run", "--config", "line.toml"]
-    with open(folder / "log.txt", "w") as log:
-        process = subprocess.Popen(words, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    try:
+    with (
+        contextlib.closing(camera),
+        open(folder / "log.txt", "w") as log,
+        running(words, cwd=folder, stdout=log, stderr=log) as process,
+    ):
         until_s = time.monotonic() + _START_S
         while (found := _scored(folder)) is None or found < events:
             if process.poll() is not None or time.monotonic() > until_s:
@@ -54,10 +56,6 @@ def line(folder: Path, events: int) -> Iterator[str]:
         yield next(text for text in told.splitlines() if "the page: " in text).partition("the page: ")[2]
         process.send_signal(signal.SIGTERM)
         process.wait(_STOP_S)
-    finally:
-        process.kill()
-        process.wait()
-        camera.close()
 
 
 def _scored(folder: Path) -> int | None:

@@ -1,5 +1,6 @@
 """A line's file run for long with one healthy, one flapping and one offline camera: what grows, and what is lost."""
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from wordsight.benchmarks import progress
+from wordsight.benchmarks.children import running
 from wordsight.benchmarks.line.cameras import Camera, closed_port
 from wordsight.runtime.demo import demo_model
 from wordsight.runtime.errors import WordsightError
@@ -110,25 +112,20 @@ def run(seconds: float, folder: Path) -> Soak:
     urls = {name: camera.url for name, camera in cameras.items()} | {"offline": closed_port()}
     lines = "".join(_LINE.format(name=name, url=url) for name, url in urls.items())
     (folder / "line.toml").write_text(_LINES.format(model=json.dumps(str(demo_model())), lines=lines))
-    with open(folder / "log.txt", "w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "wordsight.runtime", "run", "--config", str(folder / "line.toml")],
-            stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            _wait_until_running(process, folder)
-            samples, states = _watch(process, folder, seconds)
-            status = json.loads((folder / "status.json").read_text())
-            sent = cameras["healthy"].sent
-            began_s = time.monotonic()
-            process.send_signal(signal.SIGTERM)
-            code = process.wait(_STOP_S)
-            stopped_s = time.monotonic() - began_s
-        finally:
-            process.kill()
-            process.wait()
-            for camera in cameras.values():
-                camera.close()
+    words = [sys.executable, "-m", "wordsight.runtime", "run", "--config", str(folder / "line.toml")]
+    with contextlib.ExitStack() as ending:
+        for camera in cameras.values():
+            ending.callback(camera.close)
+        log = ending.enter_context(open(folder / "log.txt", "w"))
+        process = ending.enter_context(running(words, stdout=log, stderr=log))
+        _wait_until_running(process, folder)
+        samples, states = _watch(process, folder, seconds)
+        status = json.loads((folder / "status.json").read_text())
+        sent = cameras["healthy"].sent
+        began_s = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(_STOP_S)
+        stopped_s = time.monotonic() - began_s
     stamps = [
         datetime.fromisoformat(event["timestamp"].replace("Z", "+00:00")).timestamp()
         for event in map(json.loads, (folder / "events.jsonl").read_text().splitlines())

@@ -11,13 +11,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from wordsight.benchmarks.children import held_back
 from wordsight.runtime.errors import MissingPart, WordsightError
 
 INSTALL = "make env, on x86-64 Linux with Python 3.10 to 3.12"
@@ -76,26 +76,6 @@ class _Parts:
 def _python_libraries(python: Path) -> str:
     asked = [str(python), "-c", "import sysconfig; print(sysconfig.get_config_var('LIBDIR') or '')"]
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-
-
-@contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """Have signals that end this process wait: one within a start would lose the process that was just started."""
-    if threading.current_thread() is not threading.main_thread():  # no signal interrupts another
-        yield
-        return
-    came: list[int] = []
-    before = {
-        which: signal.signal(which, lambda number, frame: came.append(number))
-        for which in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
-        for number in came:
-            signal.raise_signal(number)
 
 
 class TritonServer:
@@ -217,7 +197,7 @@ class TritonServer:
             "LD_LIBRARY_PATH": self._parts.libraries,
             "HOME": str(self._scratch),
         }
-        with open(self.log, "wb") as log, _held_back():
+        with open(self.log, "wb") as log, held_back():
             self._process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True
             )

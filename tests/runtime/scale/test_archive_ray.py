@@ -7,12 +7,12 @@ SHARDS = 20
 
 
 def begun(store, stores, parts):
-    """A run on Ray of which some shards are finished: its process, and its workers'."""
-    store.fill_slowly(parts, 200)
+    """A run on Ray of which some shards are finished: its process, and the workers that have begun."""
+    store.fill_slowly(parts, 10 * SHARDS)
     child = store.start(parts, "--engine", "ray", "--workers", 2, "--pictures-per-shard", 10)
     stores.wait(lambda: len(store.finished()) >= 2 or child.poll() is not None, "the first shards", 300)
     workers = stores.children(child.pid, "ray::MapWorker")
-    assert len(workers) == 2, child.communicate() if child.poll() is not None else "no workers"
+    assert workers, child.communicate() if child.poll() is not None else "no workers"
     assert len(store.finished()) < SHARDS
     return child, workers
 
