@@ -12,6 +12,8 @@ DEBIAN := gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstrea
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly systemd prometheus mosquitto openssl chromium
 # What passed in the lean environment is not run again in the other one (tests/two_environments.py).
 PASSED := $(LEAN)/passed.txt
+# A test that fails runs once more, and is named at the end even if it passes then (docs/decisions/0050).
+AGAIN  := --reruns 1 --rerun-show-tracebacks -raR
 # What the lean environment lacks is not tried in it: the same tests run in the other one.
 LEAN_TESTS := tests/runtime --ignore=tests/runtime/reference --ignore=tests/runtime/faults --ignore=tests/runtime/web --ignore=tests/runtime/scale -m "not full and not basler and not openvino and not plant and not rtsp and not scale and not tensorrt"
 LOCK_FLAGS := --universal --generate-hashes --python-version 3.10 --no-emit-index-url --custom-compile-command "make lock" --quiet
@@ -74,7 +76,7 @@ demo: env  ## words -> head -> one file -> scored pictures -> report.html, on th
 	@$(BIN)/python -m wordsight.benchmarks.demo
 
 test: env lint types layers test-lean  ## lint, types, layers, the runtime's tests in the lean environment, all others in the whole one
-	$(BIN)/python -m pytest -q --passed-in=$(PASSED)
+	$(BIN)/python -m pytest -q $(AGAIN) --passed-in=$(PASSED)
 
 test-all: env  ## all tests in the whole environment, what passes in the lean one too
 	$(BIN)/python -m pytest -q
@@ -89,7 +91,7 @@ faults: env  ## what a line makes of faults, and the fault matrix as a table
 	$(BIN)/python -m pytest -q -m "faults and not full"
 
 test-lean: lean
-	$(LEAN)/bin/python -m pytest -q -p no:cacheprovider --passed-to=$(PASSED) $(LEAN_TESTS)
+	$(LEAN)/bin/python -m pytest -q -p no:cacheprovider $(AGAIN) --passed-to=$(PASSED) $(LEAN_TESTS)
 
 lean: env  ## the wheel as an edge box would install it, in the lean environment
 	@rm -rf build dist

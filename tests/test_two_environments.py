@@ -38,6 +38,18 @@ def test_fails_at_its_end(broken):
 def test_is_left_out():
     pass
 """
+UNSTEADY = """
+from pathlib import Path
+
+def test_holds_at_the_second_attempt():
+    before = Path("before")
+    assert before.exists() or before.touch()
+
+def test_never_holds():
+    assert 0
+"""
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+AGAIN = re.search(r"^AGAIN +:= (.*)$", MAKEFILE, re.MULTILINE)[1]
 HOOKS = """
 import importlib.util
 from pathlib import Path
@@ -90,18 +102,32 @@ def test_all_that_did_not_pass_is_left_to_the_other(run, tmp_path):
     assert "::test_passes " not in told
 
 
+def test_a_second_attempt_is_told_by_name_and_what_is_wrong_fails(run, tmp_path):
+    (tmp_path / "test_unsteady.py").write_text(UNSTEADY, "utf-8")
+    end = run(*AGAIN.split(), "--passed-to", "passed.txt", "-k", "hold", "test_unsteady.py")
+    assert end.returncode == pytest.ExitCode.TESTS_FAILED
+    reruns, _, summary = end.stdout.partition("rerun test summary info")[2].partition("short test summary info")
+    assert "test_unsteady.py::test_holds_at_the_second_attempt" in reruns
+    assert ">       assert before.exists() or before.touch()" in reruns
+    assert "FAILED test_unsteady.py::test_never_holds" in summary
+    assert "test_holds_at_the_second_attempt" not in summary
+    assert (tmp_path / "passed.txt").read_text("utf-8") == ""  # the other environment runs both
+
+
 def test_a_list_that_is_not_there_stops_the_run(run):
     end = run("--passed-in", "nowhere.txt")
     assert end.returncode == 4
     assert "a run with --passed-to writes it" in end.stderr
 
 
-@pytest.mark.parametrize("line", re.findall(r"-m pytest .*", (ROOT / "Makefile").read_text("utf-8")))
+@pytest.mark.parametrize("line", re.findall(r"-m pytest .*", MAKEFILE))
 def test_the_lines_of_the_makefile_are_understood(line, tmp_path):
     """Before pytest knows our options, a file's name that stands apart from its option is what to test."""
     there = tmp_path / "passed.txt"
     there.write_text("", "utf-8")
-    words = shlex.split(line.replace("$(PASSED)", str(there)).replace("$(LEAN_TESTS)", "tests/runtime"))
+    for name, value in {"$(PASSED)": str(there), "$(LEAN_TESTS)": "tests/runtime", "$(AGAIN)": AGAIN}.items():
+        line = line.replace(name, value)
+    words = shlex.split(line)
     end = subprocess.run(
         [sys.executable, *words, "--collect-only", "--ignore-glob=*"],
         cwd=ROOT,
