@@ -21,6 +21,9 @@ LOCK_FLAGS := --universal --generate-hashes --python-version 3.10 --no-emit-inde
 # The project never talks to a model hub by itself while it is being tested or shown.
 export HF_HUB_OFFLINE = 1
 export UV_PYTHON_DOWNLOADS = never
+# A few GB over a slow line, and a registry that is busy for a moment, end no run.
+export UV_HTTP_TIMEOUT = 300
+export UV_HTTP_RETRIES = 5
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
@@ -67,8 +70,8 @@ $(TRITON)/.current: requirements-triton.lock $(VENV)/.current
 # Once a machine; where it is not root, or no Debian, nothing is installed and nothing fails.
 $(VENV)/.debian: $(VENV)/.current
 	@[ -e $@ ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || dpkg -s $(DEBIAN) >/dev/null 2>&1 \
-		|| { echo "make: installing Debian's $(DEBIAN)"; apt-get update -q >/dev/null \
-		&& DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(DEBIAN) >/dev/null; } \
+		|| { echo "make: installing Debian's $(DEBIAN)"; apt-get -o Acquire::Retries=3 update -q >/dev/null \
+		&& DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -qy --no-install-recommends $(DEBIAN) >/dev/null; } \
 		|| echo "make: could not install them; the tests that need them skip" >&2
 	@touch $@
 
