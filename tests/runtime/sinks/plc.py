@@ -23,8 +23,8 @@ class Plc:
         up = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(up)), daemon=True)
         self._thread.start()
-        assert up.wait(30)
-        self._client = ModbusTcpClient("127.0.0.1", port=self.port)
+        assert up.wait(60)
+        self._client = ModbusTcpClient("127.0.0.1", port=self.port, timeout=60)
         assert self._client.connect()
 
     async def _serve(self, up):
@@ -43,7 +43,7 @@ class Plc:
     def stop(self):
         self._client.close()
         self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(30)
+        self._thread.join(60)
 
     def registers(self, place=0, count=7):
         return self._client.read_holding_registers(place, count=count).registers

@@ -12,7 +12,7 @@ from wordsight.runtime.sinks.registry import sink_kind
 
 pytest.importorskip("pydantic")
 pytestmark = pytest.mark.plant("gpiod", "gpio")
-WIRES = {"good": 4, "unsure": 5, "defect": "EJECT", "ready": 7}
+WIRES = {"good": 4, "unsure": 5, "defect": "EJECT", "ready": 7, "max_age_s": 600}  # no decision is late by chance
 
 
 class Wires:
@@ -68,7 +68,7 @@ def test_each_decision_is_a_level_until_the_next_one_and_the_end_is_fail_safe(wi
 
 
 def test_active_low_turns_every_level_over(wires, make_sink, event):
-    sink = make_sink("gpio", good=4, defect=6, active_low=True)
+    sink = make_sink("gpio", good=4, defect=6, active_low=True, max_age_s=600)
     sink.write(event(0, "good"))
     sink.close()
     assert wires.seen == [{4}, {6}, {4}]  # high is off
@@ -108,7 +108,7 @@ def test_when_its_line_or_the_engine_stops_ready_goes_out_and_the_level_is_fail_
 
 
 def test_a_decision_that_is_too_old_is_counted_and_not_told(wires, make_sink, event):
-    sink = make_sink("gpio", **WIRES)
+    sink = make_sink("gpio", **{**WIRES, "max_age_s": 5})
     old = event(0, "good")
     sink.write(replace(old, frame=replace(old.frame, captured_s=old.frame.captured_s - 6)))
     assert (sink.counts, wires.seen) == ({"stale": 1}, [{"EJECT"}])

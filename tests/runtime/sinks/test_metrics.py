@@ -50,7 +50,7 @@ def status(*lines, **more):
 
 
 def get(sink, path="/metrics", method="GET", **headers):
-    connection = http.client.HTTPConnection(*sink.address, timeout=10)
+    connection = http.client.HTTPConnection(*sink.address, timeout=60)
     connection.request(method, path, headers=headers)
     answer = connection.getresponse()
     text = answer.read().decode()
@@ -150,7 +150,7 @@ def test_promtool_finds_nothing_to_say_about_it(metrics, event):
     text = get(metrics)[1]
 
     def check(page):
-        done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, timeout=120)
         return done.returncode, done.stdout + done.stderr
 
     assert check(text) == (0, "")
@@ -179,7 +179,7 @@ def test_promtool_reads_every_question_of_the_dashboard(tmp_path):
         rules = [{"record": f"asked:{number}", "expr": question} for number, question in enumerate(questions)]
         file = tmp_path / "rules.yml"  # JSON is YAML
         file.write_text(json.dumps({"groups": [{"name": "board", "rules": rules}]}))
-        return subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, timeout=60)
+        return subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, timeout=120)
 
     found = check(*asked)
     assert found.returncode == 0, found.stdout + found.stderr

@@ -39,7 +39,9 @@ def plc(plc_module):
 @pytest.fixture
 def modbus(plc, make_sink):
     def make(**more):
-        return make_sink("modbus", url=f"modbus://127.0.0.1:{plc.port}", **more)
+        # Neither an answer nor a decision is too late for these tests, unless one says so.
+        patient = {"timeout_s": 30, "max_age_s": 600}
+        return make_sink("modbus", url=f"modbus://127.0.0.1:{plc.port}", **{**patient, **more})
 
     return make
 
@@ -124,7 +126,7 @@ def test_an_acknowledgement_is_waited_for_and_a_late_one_is_counted(plc, modbus,
         pass
     assert not done.wait(0.05)
     plc.set(ACKNOWLEDGE, 1)
-    assert done.wait(30)
+    assert done.wait(60)
     assert sink.counts["late"] == 0
     slow = modbus(ack_s=0.02)
     slow.write(event(1, "good"))  # it comes back although nobody acknowledges 2
@@ -153,7 +155,7 @@ def test_a_decision_that_is_too_old_is_counted_and_not_told(plc, modbus, event):
 @pytest.mark.faults
 def test_a_controller_that_is_gone_for_a_while_is_found_again(plc, event, tmp_path, until):
     kind = sink_kind("modbus")
-    options = kind.Options(url=f"modbus://127.0.0.1:{plc.port}", max_age_s=600)
+    options = kind.Options(url=f"modbus://127.0.0.1:{plc.port}", timeout_s=30, max_age_s=600)
     queue = Queued(
         "plc", lambda: kind.make(options, SinkContext(tmp_path, ("press-3",), tmp_path)), wants_image=False,
         first_wait_s=0.01, longest_wait_s=0.05,
@@ -169,7 +171,7 @@ def test_a_controller_that_is_gone_for_a_while_is_found_again(plc, event, tmp_pa
     assert until(lambda: queue.state().written == 2)
     assert until(lambda: queue.state().state == "ok")
     assert (plc.coils(), plc.registers(RESULT, 2)) == (UNSURE, [2, 1])  # it had forgotten its numbers
-    assert queue.close(30) == 0
+    assert queue.close(60) == 0
     assert plc.coils() == DEFECT
 
 
@@ -177,7 +179,7 @@ def test_a_controller_that_lacks_an_address_is_told_in_one_line(plc_module, make
     small = plc_module.Plc(registers=3)
     try:
         with pytest.raises(OutputError, match="refuses function 3: it has no such address"):
-            make_sink("modbus", url=f"modbus://127.0.0.1:{small.port}")
+            make_sink("modbus", url=f"modbus://127.0.0.1:{small.port}", timeout_s=30)
     finally:
         small.stop()
 
@@ -206,10 +208,11 @@ def test_one_that_answers_rubbish_is_a_failure(make_sink):
 
 
 def test_one_that_is_not_there_is_told(make_sink):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with pytest.raises(OutputError, match=f"the controller at 127.0.0.1:{port} cannot be reached"):
-        make_sink("modbus", url=f"modbus://127.0.0.1:{port}")
+    with socket.socket() as mute:  # it has the port, so that nobody else gets it, and does not listen
+        mute.bind(("127.0.0.1", 0))
+        port = mute.getsockname()[1]
+        with pytest.raises(OutputError, match=f"the controller at 127.0.0.1:{port} cannot be reached"):
+            make_sink("modbus", url=f"modbus://127.0.0.1:{port}")
 
 
 LINE_FILE = """model = "m.onnx"
@@ -231,7 +234,8 @@ number = 9
 def test_the_controller_selects_the_recipe_of_its_lines_by_number(plc, tmp_path, event):
     (tmp_path / "line.toml").write_text(LINE_FILE)
     kind = sink_kind("modbus")
-    options = kind.Options(url=f"modbus://127.0.0.1:{plc.port}", recipe=RECIPE, recipe_in_force=IN_FORCE)
+    url = f"modbus://127.0.0.1:{plc.port}"
+    options = kind.Options(url=url, timeout_s=30, recipe=RECIPE, recipe_in_force=IN_FORCE)
     context = SinkContext(tmp_path, ("press-3",), tmp_path / "line.state", tmp_path / "line.toml")
     sink = kind.make(options, context)
     selected = tmp_path / "line.state" / "recipe.json"

@@ -25,6 +25,7 @@ defect = 0.0
 [[sink]]
 type = "modbus"
 url = "modbus://127.0.0.1:{plc}"
+timeout_s = 30
 recipe = 5
 recipe_in_force = 6
 
@@ -52,7 +53,7 @@ def test_a_controller_and_prometheus_see_a_line_run_fail_change_its_recipe_and_e
     child = hall.start()
 
     def page():
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         try:
             connection.request("GET", "/metrics")
             return connection.getresponse().read().decode()
@@ -68,8 +69,8 @@ def test_a_controller_and_prometheus_see_a_line_run_fail_change_its_recipe_and_e
     beat = plc.registers()[0]
     hall.until(lambda: plc.registers()[0] > beat)
     hall.until(lambda: figure('wordsight_line_frames_total{line="cam"}') > 3)
-    assert figure('wordsight_decision_latency_seconds_count{line="cam"}') > 3
-    assert figure('wordsight_sink_state{sink="modbus",state="ok",type="modbus"}') == 1
+    hall.until(lambda: figure('wordsight_decision_latency_seconds_count{line="cam"}') > 3)  # frames come before events
+    hall.until(lambda: figure('wordsight_sink_state{sink="modbus",state="ok",type="modbus"}') == 1)
 
     plc.set(5, 8)
     hall.until(lambda: plc.registers()[6] == 8)
@@ -86,7 +87,7 @@ def test_a_controller_and_prometheus_see_a_line_run_fail_change_its_recipe_and_e
     (hall.folder / "cable").touch()
     hall.until(lambda: plc.registers()[1] == 1)
     child.send_signal(signal.SIGTERM)
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
     assert plc.registers()[1:3] == [0, 3]
     assert page() == ""

@@ -30,7 +30,7 @@ def leave():
 
 @pytest.mark.faults
 def test_sick_sinks_leave_the_others_alone(tmp_path, small_disk, event, part_event, until):
-    go = threading.Event()
+    inside, go = threading.Event(), threading.Event()
     small_disk.fill(left=4096)
     healthy = {
         "jsonl": {"path": "all.jsonl"},
@@ -52,13 +52,14 @@ def test_sick_sinks_leave_the_others_alone(tmp_path, small_disk, event, part_eve
 
     sinks = {name: start(name, name, options) for name, options in healthy.items()}
     sinks |= {name: start(name, type, options) for name, (type, options) in full.items()}
-    sinks["hangs"] = Queued("hangs", lambda: Sick(lambda: go.wait(60)), stall_s=0, room=10)
+    sinks["hangs"] = Queued("hangs", lambda: Sick(lambda: inside.set() or go.wait(600)), stall_s=0, room=10)
     sinks["leaves"] = Queued("leaves", lambda: Sick(leave), room=10, **pace)
     events = [event(index, "defect" if index % 10 == 0 else "good", size=(64, 320)) for index in range(100)]
     for item in [*events, part_event()]:
         for sink in sinks.values():
             sink.put(item)
     assert until(lambda: all(sinks[name].state().written == 101 for name in healthy))
+    assert inside.wait(60)
     sick = ("full jsonl", "full snapshots", "gone")
     assert until(lambda: all(sinks[name].state().state == "failing" for name in sick))
     assert until(lambda: sinks["leaves"].state().failures > 3)
