@@ -94,7 +94,7 @@ class Client:
 
     def __call__(self, method, path, body=None, **headers):
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
@@ -149,9 +149,9 @@ def in_force(tmp_path):
 
 @pytest.fixture
 def until():
-    """Wait until a condition holds: (condition) -> its value; fails after ten seconds."""
+    """Wait until a condition holds: (condition) -> its value; fails after a minute."""
 
-    def wait(holds, limit_s=10.0):
+    def wait(holds, limit_s=60.0):
         end = time.monotonic() + limit_s
         while time.monotonic() < end:
             if value := holds():
@@ -197,7 +197,7 @@ class _Folder(http.server.BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {**dict(self.headers), "X-Forwarded-For": "10.1.2.3", "X-Forwarded-Proto": "http"}
-        behind = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=30)
+        behind = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=60)
         behind.request(self.command, self.path.removeprefix("/press"), body or None, headers)
         answer = behind.getresponse()
         data = answer.read()
@@ -242,6 +242,6 @@ def chromium():
     quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-gpu"]
     quiet.append("--host-resolver-rules=MAP plant.local 127.0.0.1")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=quiet)
+        browser = driver.chromium.launch(executable_path=found, args=quiet, timeout=120_000)
         yield browser
         browser.close()

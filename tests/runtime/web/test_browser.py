@@ -1,12 +1,14 @@
 """The page in Debian's Chromium, driven by Playwright, fed as a line feeds it."""
 
 import os
+import time
 
 import pytest
 
 from wordsight.runtime.line.applied import read_applied
 
 pytestmark = pytest.mark.plant
+LIMIT_MS, LOOK_MS = 120_000, 20
 
 
 @pytest.fixture
@@ -19,6 +21,7 @@ def look(chromium, serve, in_force, feeding):
 
     def opened(width=1280, **options):
         contexts.append(chromium.new_context(viewport={"width": width, "height": 900}, **options))
+        contexts[-1].set_default_timeout(LIMIT_MS)
         window = contexts[-1].new_page()
         window.served, window.troubles = served, troubles
         window.on("pageerror", lambda error: troubles.append(str(error)))
@@ -37,18 +40,22 @@ def look(chromium, serve, in_force, feeding):
 
 def holds(window, expression):
     """Wait until an expression is true; Playwright's own way to needs an `eval` that the page's policy refuses."""
-    for _ in range(500):
-        if window.evaluate(expression):
-            return
-        window.wait_for_timeout(20)
-    raise AssertionError(expression)
+    comes(window, lambda: bool(window.evaluate(expression)), True, expression)
+
+
+def comes(window, look, wanted, what=""):
+    """Wait until a look at the page finds what is wanted: its parts are drawn one after the other, as answers come."""
+    end = time.monotonic() + LIMIT_MS / 1000
+    while (found := look()) != wanted:
+        assert time.monotonic() < end, what or (found, wanted)
+        window.wait_for_timeout(LOOK_MS)
 
 
 def pixels(window):
     """The sum of colours of the live picture: 0 where all is grey."""
     return window.evaluate(
         """async () => { const image = document.querySelector('.card img'), canvas = document.createElement('canvas');
-        await image.decode();
+        for (;;) try { await image.decode(); break; } catch { /* the next picture came meanwhile */ }
         canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
         const paper = canvas.getContext('2d'); paper.drawImage(image, 0, 0);
         const data = paper.getImageData(0, 0, canvas.width, canvas.height).data;
@@ -75,10 +82,9 @@ def test_the_live_picture_moves_and_the_heat_map_toggles(look):
     drawn = window.get_attribute(".chart path", "d")
     holds(window, f"document.querySelector('.chart path').getAttribute('d') !== {drawn!r}")
     assert window.locator(".chart line").count() == 2
-    text = window.inner_text("main")
     for told in ("good 8", "defect 1", "unsure from 0.900", "defect from 1.200", "no space left on device", "failing"):
-        assert told in text, told
-    assert window.input_value("select") == '"nut"'  # the recipe in force
+        holds(window, f"document.querySelector('main').innerText.includes({told!r})")
+    comes(window, lambda: window.input_value("select"), '"nut"')  # the recipe in force
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1920, "light")])
@@ -214,7 +220,7 @@ def test_axe_finds_nothing(look, status, scheme):
 def test_trouble_is_seen_at_the_top_and_no_old_decision_passes_for_one_of_now(look, status):
     window = look()
     holds(window, "document.querySelector('.card .badge').textContent.startsWith('good')")
-    assert window.inner_text("#alarm") == "in trouble: 1 sink"
+    comes(window, lambda: window.inner_text("#alarm"), "in trouble: 1 sink")
     status["lines"][0] |= {"state": "stalled", "reason": "no frame for 72 s", "last_frame_s": 72.4}
     nothing = {"last_frame_s": None, "scored": 0, "decisions": {}, "latency_ms": dict.fromkeys(("p50", "p99"))}
     away = {**status["lines"][0], "name": "press-4", "state": "retrying", "reason": "no route", **nothing}
@@ -226,22 +232,22 @@ def test_trouble_is_seen_at_the_top_and_no_old_decision_passes_for_one_of_now(lo
     holds(window, "document.querySelectorAll('.card').length === 2")
     holds(window, "document.querySelector('#alarm').textContent === 'in trouble: 2 sources, 1 sink'")
     holds(window, "document.querySelector('.card .badge').textContent.startsWith('last: ')")
-    assert window.inner_text(".stage.old .none") == "stalled, last frame 1 min ago"
+    comes(window, lambda: window.inner_text(".stage.old .none"), "stalled, last frame 1 min ago")
     assert window.evaluate("getComputedStyle(document.querySelector('.card .badge')).borderTopStyle") == "dashed"
     never = window.locator(".card").nth(1)
-    assert "no picture yet: retrying" in never.inner_text()
-    assert "retrying: no route" in never.inner_text()
+    comes(window, lambda: "no picture yet: retrying" in never.inner_text(), True)
+    comes(window, lambda: "retrying: no route" in never.inner_text(), True)
     assert never.locator(".badge, .plot, button:has-text('Heat map')").evaluate_all(
         "all => all.map((one) => one.getClientRects().length)"
     ) == [0, 0, 0]  # fmt: skip
-    row = window.locator("#ends tr:has-text('jsonl') td")
-    assert row.all_inner_texts()[2:5] == ["5", "25", "10"]  # sent, waiting, lost
-    row = window.locator("#ends tr:has-text('plc') td")
-    assert row.all_inner_texts()[2:] == ["27", "0", "3", "3 too old to be told, 4 not acknowledged in time"]
+    jsonl, plc = (window.locator(f"#ends tr:has-text('{name}') td") for name in ("jsonl", "plc"))
+    comes(window, lambda: jsonl.all_inner_texts()[2:5], ["5", "25", "10"])  # sent, waiting, lost
+    told = ["27", "0", "3", "3 too old to be told, 4 not acknowledged in time"]
+    comes(window, lambda: plc.all_inner_texts()[2:], told)
     status["lines"] = status["lines"][:1]
     status["lines"][0] |= {"state": "running", "reason": None, "last_frame_s": 0.0}
     holds(window, "document.querySelector('.card .badge').textContent.startsWith('good')")
-    assert window.locator(".stage.old").count() == 0
+    comes(window, lambda: window.locator(".stage.old").count(), 0)
     # Of a line without a frame the page has no picture: the browser says so.
     window.troubles[:] = [told for told in window.troubles if "404" not in told and "press-4" not in told]
 
@@ -273,6 +279,7 @@ def test_the_token_is_asked_for_in_a_folder_of_a_proxy_and_again_when_the_login_
     feeding(served.page)
     proxy = proxied(served)
     context = chromium.new_context(color_scheme="dark")
+    context.set_default_timeout(LIMIT_MS)
     window = context.new_page()
     window.goto(proxy.url)
     assert faults(window) == {}

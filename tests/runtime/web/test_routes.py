@@ -7,6 +7,7 @@ from starlette.routing import Route
 
 from wordsight.runtime.errors import OutputError, SettingError
 from wordsight.runtime.line.applied import read_applied
+from wordsight.runtime.web import guard
 from wordsight.runtime.web.app import Status, app
 from wordsight.runtime.web.attempts import FREE, Attempts
 from wordsight.runtime.web.record import Live, Record
@@ -68,7 +69,8 @@ def test_the_login_form_gives_a_cookie_that_opens_the_page(serve):
     assert not any(TOKEN.encode() in seen for seen in served.ask.seen)
 
 
-def test_who_tries_tokens_waits_and_who_is_in_stays(serve):
+def test_who_tries_tokens_waits_and_who_is_in_stays(serve, monkeypatch, clock):
+    monkeypatch.setattr(guard, "Attempts", lambda: Attempts(clock))  # the first wait, a second, lasts all the test
     served = serve("0.0.0.0:0", TOKEN)
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     cookie = served.ask("POST", "/login", f"token={TOKEN}", **kind).headers["set-cookie"].partition(";")[0]
@@ -122,7 +124,7 @@ def test_what_is_wrong_is_4xx_and_never_a_traceback(serve, event, status, until,
     assert ask("POST", "/", b"", X_Wordsight="1").code == 405
     assert ask("BREW", "/api/status", X_Wordsight="1").code == 405
     assert ask.get("/", Host="evil.org").code == 400
-    with socket.create_connection(("127.0.0.1", ask.port), 10) as raw:
+    with socket.create_connection(("127.0.0.1", ask.port), 60) as raw:
         raw.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
         assert b" 400 " in raw.recv(4096)
     assert not any(b"Traceback" in seen for seen in ask.seen)
@@ -259,6 +261,7 @@ def test_marks_lie_beside_the_event_and_outlive_a_restart(serve, event, status, 
         "mark": "false alarm",
     }  # fmt: skip
     before = {heat: served.ask.get(f"/api/events/press-30003/picture?heat={heat}").body for heat in (0, 1)}
+    until(lambda: list((served.state / "page").glob("*.json")))  # it is shown before it lies on the disk
     served.page.close()
     again = serve()
     told = again.ask.get("/api/events").json
@@ -301,14 +304,14 @@ def test_who_asks_while_a_picture_is_made_waits_for_that_one_and_who_leaves_ends
 
     def live(record, name, heat):
         made.append(threading.get_ident())
-        assert go.wait(60)
+        assert go.wait(600)
         return Live(9, 0.25, "good", b"\xff\xd8", 0.0)
 
     monkeypatch.setattr(Record, "ready", lambda *given: asked.append(given) or real(*given))
     monkeypatch.setattr(Record, "live", live)
-    first = socket.create_connection(("127.0.0.1", served.ask.port), 10)
+    first = socket.create_connection(("127.0.0.1", served.ask.port), 60)
     first.sendall(b"GET /api/lines/press-3/picture HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-    until(lambda: made, 60)
+    until(lambda: made)
     answers = []
     viewers = [
         threading.Thread(target=lambda: answers.append(served.ask.get("/api/lines/press-3/picture")), daemon=True)
@@ -316,7 +319,7 @@ def test_who_asks_while_a_picture_is_made_waits_for_that_one_and_who_leaves_ends
     ]
     for viewer in viewers:
         viewer.start()
-    until(lambda: len(asked) == 10, 60)
+    until(lambda: len(asked) == 10)
     first.close()
     go.set()
     for viewer in viewers:

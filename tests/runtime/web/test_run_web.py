@@ -13,7 +13,7 @@ LINE = '\n[[line]]\nname = "cam"\nsource = "test:cable"\ndefect = 0.0\n'
 
 
 def asked(port, path):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", path)
     answer = connection.getresponse()
     data = answer.read()
@@ -31,13 +31,13 @@ def test_a_line_is_seen_on_its_page(hall):
     events = hall.until(lambda: json.loads(asked(port, "/api/events"))["events"])
     assert (events[0]["line"], events[0]["decision"]) == ("cam", "defect")
     child.send_signal(signal.SIGTERM)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
     assert "Traceback" not in out + err
 
 
 def post(port, path, data):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", path, json.dumps(data), {"X-Wordsight": "1", "X-Name": "Ann"})
     answer = connection.getresponse()
     told = answer.status, json.loads(answer.read())
@@ -88,9 +88,11 @@ def test_thresholds_that_are_applied_decide_at_once_and_after_a_restart_until_th
     child.send_signal(signal.SIGHUP)
     hall.until(lambda: hall.line("cam")["decisions"].get("defect", 0) > 3)
     assert in_force(hall) == (None, 0.0, None)
-    assert [entry["error"] for entry in hall.status()["errors"]] == ["ThresholdsEnded"]
+    # Beside what the camera said if it was asked for a frame while its cable was still out.
+    told = [entry["error"] for entry in hall.status()["errors"] if entry["who"] != "cam"]
+    assert told == ["ThresholdsEnded"]
     child.send_signal(signal.SIGTERM)
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
     told = [json.loads(line) for line in (hall.folder / "line.state" / "audit.jsonl").read_text().splitlines()]
     assert [one["who"] for one in told] == ["Ann (127.0.0.1)"] * 3 + ["line.toml"]
@@ -108,7 +110,7 @@ def test_marks_on_the_page_check_the_next_calibration(hall, wordsight, save_pict
         verdict = "false alarm" if "good" in event["source"] else "right"
         assert post(port, "/api/mark", {"event_id": event["event_id"], "mark": verdict})[0] == 200
     child.send_signal(signal.SIGTERM)
-    assert child.wait(30) == 0
+    assert child.wait(120) == 0
     rng = np.random.default_rng(0)
     for at, picture in enumerate(sorted((hall.folder / "parts").glob("*good*")) * 4):
         image = read_picture(picture).astype(int) + rng.integers(-3, 4, (1, 1, 3))
