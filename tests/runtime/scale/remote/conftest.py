@@ -61,7 +61,10 @@ def server(request, served):
 
 @pytest.fixture
 def remote():
-    """Open a model on a server, closed at the end: (url, settings) -> Model."""
+    """Open a model on a server, closed at the end: (url, settings) -> Model.
+
+    A test that waits for a deadline shortens it by `hurry`, once the model is open: a busy machine may take longer.
+    """
     opened = []
 
     def make(url, deadline_s=20.0, **settings):

@@ -88,7 +88,7 @@ class Server:
 
     def start(self):
         make = _GrpcServer if self.protocol == "grpc" else _HttpServer
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while self._running is None:
             try:
                 self._running = make(self.oip, self.port, self.tls)

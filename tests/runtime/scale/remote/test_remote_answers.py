@@ -34,7 +34,8 @@ def test_scores_are_those_of_the_file_and_batches_are_split_to_what_the_server_t
 def test_a_server_that_was_killed_gives_no_answer_and_after_its_restart_scores_again(
     server, oip, remote, frames, local, settled
 ):
-    model = remote(server.url, deadline_s=0.5)
+    model = remote(server.url)
+    model.hurry(0.5)
     server.kill()
     with pytest.raises(NoAnswer, match=r"gave no answer within 0.5 s"):
         model.score(frames())
@@ -63,7 +64,8 @@ def test_a_refusal_is_not_asked_again(server, oip, oip_server, remote, frames):
 
 
 def test_an_answer_that_comes_too_late_is_nobodys(server, oip, remote, frames, local, settled):
-    model = remote(server.url, deadline_s=0.3)
+    model = remote(server.url)
+    model.hurry(0.3)
     oip.hang_s = 1.0
     with pytest.raises(NoAnswer, match=r"gave no answer within 0.3 s"):
         model.score(np.zeros((1, 8, 8, 3), np.uint8))
@@ -103,7 +105,8 @@ def test_an_answer_to_another_request_is_none(server, oip, remote, frames):
 
 
 def test_a_server_that_came_back_with_another_model_gives_no_answer(server, oip, remote, frames, local, settled):
-    model = remote(server.url, deadline_s=0.5)
+    model = remote(server.url)
+    model.hurry(0.5)
     server.kill()
     with pytest.raises(NoAnswer):
         model.score(frames())
@@ -140,8 +143,9 @@ def test_a_model_that_is_swapped_without_a_fault_is_found_within_half_a_minute(s
 
 def test_a_server_that_tells_no_hash_is_known_by_its_manifest(server, oip, remote, frames, onnx_writer, settled):
     del oip.parameters["wordsight_sha256"]
-    model = remote(server.url, deadline_s=0.5)
-    settled(model, frames())
+    model = remote(server.url)
+    model.score(frames())
+    model.hurry(0.5)
     server.kill()
     with pytest.raises(NoAnswer):
         model.score(frames())

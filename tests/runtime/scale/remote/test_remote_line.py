@@ -30,7 +30,7 @@ path = "o.jsonl"
 def service(tmp_path, save_picture):
     """Make a service of a line that reads pictures of its own grey level each: (url, more) -> service."""
 
-    def make(url, remote="deadline_ms = 300", line=LINE, count=COUNT, **more):
+    def make(url, remote="deadline_ms = 5000", line=LINE, count=COUNT, **more):
         for level in range(count):
             save_picture(tmp_path / "parts" / f"{level:03}.png", 6 * level, (8, 8))
         backend = 'backend = "ort"\n' if "fallback" in remote else ""
@@ -54,7 +54,7 @@ def number(source):
 
 
 def test_a_server_killed_and_restarted_under_load_every_frame_is_scored_rightly_or_told(server, oip, service, tmp_path):
-    made = service(server.url)
+    made = service(server.url, "deadline_ms = 2000")
     taken, sixth, gone = [], threading.Event(), threading.Event()
     answered = oip.answer_id
 
@@ -131,7 +131,7 @@ def test_no_answer_is_the_state_of_the_line_until_a_frame_is_scored_and_no_part_
 def test_the_fallback_scores_while_the_server_is_away_and_says_so(served, oip, service, tmp_path, tiny_model):
     server = served("grpc")
     server.kill()
-    made = service(server.url, f'deadline_ms = 300\nfallback = "{tiny_model.name}"', count=8, is_ready=golden_frames)
+    made = service(server.url, f'deadline_ms = 700\nfallback = "{tiny_model.name}"', count=8, is_ready=golden_frames)
     assert made.run() == 0
     status = json.loads((tmp_path / "status.json").read_text())
     (told,) = [model["server"] for model in status["engine"]["models"]]
@@ -148,9 +148,10 @@ def test_the_fallback_scores_while_the_server_is_away_and_says_so(served, oip, s
 
 
 def test_a_server_that_comes_back_is_used_again(server, oip, remote, frames, tiny_model, waiting):
-    model = remote(server.url, deadline_s=0.3, fallback=tiny_model)
+    model = remote(server.url, fallback=tiny_model)
     model.score(frames())
     assert not model.fell_back
+    model.hurry(0.3)
     server.kill()
     model.score(frames())
     assert model.fell_back
@@ -183,13 +184,13 @@ def test_another_file_stands_in_only_where_it_is_allowed(served, service, tmp_pa
 
 def test_a_line_without_a_server_and_without_a_fallback_is_started_anew_by_its_service(served, service):
     server = served("grpc")
-    made = service(server.url, count=2)
+    made = service(server.url, "deadline_ms = 2000", count=2)
     server.kill()
     with pytest.raises(EngineFailed, match=r"gave no answer within .*may name a fallback: \[remote\]") as error:
         made.run()
     assert error.value.exit_code == 1
     with pytest.raises(LineFileError, match="gave no answer within") as refused:
-        service(server.url, count=2)
+        service(server.url, "deadline_ms = 2000", count=2)
     assert refused.value.exit_code == 3  # the file is right, and this machine lacks a server
 
 
@@ -201,4 +202,4 @@ def test_a_table_about_servers_beside_a_file_is_refused(service):
 def test_a_deadline_beyond_that_of_the_parts_is_told(served, service):
     line = LINE.replace("[[sink]]", "parts = { deadline_ms = 200 }\n[[sink]]")
     made = service(served("grpc").url, line=line, count=1)
-    assert any("a request may take 300 ms, and parts have 200 ms" in told for told in made._checked.remarks)
+    assert any("a request may take 5000 ms, and parts have 200 ms" in told for told in made._checked.remarks)

@@ -75,7 +75,7 @@ def test_killed_and_restarted_under_load_no_line_stops_and_every_frame_is_accoun
                 expected[str(path)] = scores[at]
     lines = "".join(f'[[line]]\nname = "{name}"\nsource = "{name}"\n' for name in names)
     text = f'model = "{protocol}://{getattr(triton, protocol)}/mini"\nstatus = "status.json"\nbatch = 6\n'
-    text += f'[remote]\ndeadline_ms = 1000\n{lines}[[sink]]\ntype = "jsonl"\npath = "o.jsonl"\n'
+    text += f'[remote]\ndeadline_ms = 3000\n{lines}[[sink]]\ntype = "jsonl"\npath = "o.jsonl"\n'
     (tmp_path / "line.toml").write_text(text)
     events, killed = [], threading.Event()
 
