@@ -26,13 +26,20 @@ def every_picture_once(store):
     store.check()
 
 
-def test_a_killed_worker_is_replaced_and_every_picture_scored_once(store, stores, slow):
-    child = store.start(slow, "--workers", 2, "--pictures-per-shard", 10)
+def begun(store, stores, parts):
+    """A run in its middle until `store.release`: its process, and its workers'."""
+    child = store.start(parts, "--workers", 2, "--pictures-per-shard", 10, **store.held(SHARDS // 2))
     stores.wait(lambda: len(store.finished()) >= 2, "the first shards")
-    workers = stores.children(child.pid, "spawn_main")
-    assert len(workers) == 2
+    # One of them may have finished these before the other was there.
+    workers = stores.wait(lambda: len(found := stores.children(child.pid, "spawn_main")) == 2 and found, "two workers")
+    return child, workers
+
+
+def test_a_killed_worker_is_replaced_and_every_picture_scored_once(store, stores, slow):
+    child, workers = begun(store, stores, slow)
     assert len(store.finished()) < SHARDS
     stores.kill(workers[0])
+    store.release()
     out, err = child.communicate(timeout=300)
     assert child.returncode == 0, err
     assert "scored 200, failed 0" in out
@@ -40,10 +47,10 @@ def test_a_killed_worker_is_replaced_and_every_picture_scored_once(store, stores
 
 
 def test_a_killed_command_goes_on_where_it_was(store, stores, slow):
-    child = store.start(slow, "--workers", 2, "--pictures-per-shard", 10)
-    stores.wait(lambda: len(store.finished()) >= 2, "the first shards")
-    workers = stores.children(child.pid, "spawn_main")
+    child, workers = begun(store, stores, slow)
     child.kill()
+    child.wait()
+    store.release()
     stores.wait(lambda: all(map(stores.gone, workers)), "the workers' end")
     before = {path: path.stat().st_ino for path in store.finished()}
     assert 2 <= len(before) < SHARDS
@@ -55,9 +62,7 @@ def test_a_killed_command_goes_on_where_it_was(store, stores, slow):
 
 
 def test_an_interrupted_command_says_how_it_goes_on(store, stores, slow):
-    child = store.start(slow, "--workers", 2, "--pictures-per-shard", 10)
-    stores.wait(lambda: len(store.finished()) >= 2, "the first shards")
-    workers = stores.children(child.pid, "spawn_main")
+    child, workers = begun(store, stores, slow)
     os.kill(child.pid, signal.SIGINT)
     out, err = child.communicate(timeout=300)
     assert child.returncode == 130
