@@ -7,7 +7,7 @@ import pytest
 from wordsight.runtime.line.reader import Reader, ReaderSettings
 from wordsight.runtime.sources.frame import Frame
 
-QUICK = ReaderSettings(first_wait_s=0.001, longest_wait_s=0.004, frozen_s=0)
+QUICK = ReaderSettings(first_wait_s=0.001, longest_wait_s=0.004, frozen_s=0, stall_s=600)
 
 
 @pytest.fixture

@@ -29,7 +29,8 @@ class MjpegServer:
         self.size, self.frozen, self.silent, self.spoil = (48, 64), False, False, lambda part: part
         self.user = self.password = None
         self.clients = self.sent = 0
-        self._open, self._listener, self.port = [], None, 0
+        self._open, self._listener, self.port = [], _bound(0), 0
+        self.port = self._listener.getsockname()[1]
         self.start()
 
     @property
@@ -37,14 +38,15 @@ class MjpegServer:
         return f"http://127.0.0.1:{self.port}/video.mjpg"
 
     def start(self):
-        self._listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self._listener.getsockname()[1]
+        self._listener.listen()
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def stop(self):
+        """Refuse whoever comes, and cut off who is there; the port is kept, or somebody else might get it."""
         with contextlib.suppress(OSError):  # stopped before
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._listener = _bound(self.port)
         for client in self._open:
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
@@ -55,6 +57,9 @@ class MjpegServer:
             while True:
                 client, _ = listener.accept()
                 self._open.append(client)
+                if listener is not self._listener:  # stopped in this moment
+                    client.close()
+                    return
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
@@ -83,6 +88,14 @@ class MjpegServer:
         right[...] = np.random.default_rng(self.sent).integers(0, 255, right.shape, np.uint8)
         data = cv2.imencode(".jpg", image)[1].tobytes()
         return b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data) + data + b"\r\n"
+
+
+def _bound(port):
+    """Return a socket that has a port of loopback, and does not listen: connections are refused."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("127.0.0.1", port))
+    return made
 
 
 def cut(part):

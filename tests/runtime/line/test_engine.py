@@ -184,10 +184,11 @@ def test_a_camera_that_fails_and_a_sink_that_fails_leave_the_others_alone(hall, 
     well = hall.engine.lines[1]
     while not well.reader.ended:
         hall.engine.step(0.05)
-    assert sinks[0].close(10) == 0
+    assert sinks[0].close(60) == 0
     assert [event.frame.index for event in good.events] == list(range(40))
     assert eventually(lambda: dead.reader.state().state == "retrying")
     assert dead.reader.state().reason == "the stream does not answer"
+    assert eventually(lambda: sinks[1].state().state == "failing")
     assert (sinks[1].state().state, sinks[1].state().waiting, sinks[1].state().dropped) == ("failing", 3, 37)
     sinks[1].close(0.1)
 

@@ -14,7 +14,7 @@ from wordsight.runtime.sources.registry import open_source
 pytest.importorskip("cv2", reason="pip install 'wordsight[runtime]'")
 pytestmark = pytest.mark.faults
 
-FAST = ReaderSettings(first_wait_s=0.02, longest_wait_s=0.1, frozen_s=0.2)
+FAST = ReaderSettings(first_wait_s=0.02, longest_wait_s=0.1, frozen_s=0.2, stall_s=600)
 
 
 def _server():
@@ -35,11 +35,11 @@ def server():
 
 
 class Watched:
-    """A reader whose frames are all looked at."""
+    """A reader whose frames are all looked at. It is patient, unless told: a machine that is busy is no fault."""
 
     def __init__(self, url, **options):
         self.failures, self.frames = [], 0
-        options = SourceOptions("press", **{"open_timeout_s": 2.0, "read_timeout_s": 0.3, **options})
+        options = SourceOptions("press", **{"open_timeout_s": 30.0, "read_timeout_s": 30.0, **options})
         ready = threading.Event()
         self.reader = Reader("press", lambda: open_source(url, options), ready, settings=FAST,
                              on_failure=self.failures.append)  # fmt: skip
@@ -93,9 +93,9 @@ def test_a_server_that_is_not_there_is_tried_again_until_it_comes(server, watche
 
 def test_a_server_that_never_answers_is_given_up_and_tried_again(server, watched, eventually):
     server.silent = True
-    line = watched(server.url, open_timeout_s=0.3)
+    line = watched(server.url, open_timeout_s=1.0)
     assert eventually(lambda: line.state == "retrying" and server.clients >= 2)
-    assert line.reason == "the stream does not answer within 0.3 s"
+    assert line.reason == "the stream does not answer within 1 s"
     server.silent = False
     line.more(eventually)
 
@@ -111,7 +111,8 @@ def test_of_a_picture_that_is_cut_off_nothing_is_made_up(server, ending):
         return hang.wait(60) and None if ending == "hangs" else None
 
     server.spoil = spoil
-    *frames, failure = open_source(server.url, SourceOptions(read_timeout_s=0.3))
+    limit_s = 2.0 if ending == "hangs" else 30.0
+    *frames, failure = open_source(server.url, SourceOptions(read_timeout_s=limit_s))
     assert [frame.index for frame in frames] == [0, 1, 2, 3, 4]
     assert (failure.frame, failure.reason) == (5, "no more frames after 5")
     hang.set()
@@ -137,7 +138,7 @@ def test_a_stream_that_stops_in_the_middle_of_a_picture_is_opened_again(server, 
 
 
 def test_a_stream_that_falls_silent_in_the_middle_of_a_picture_is_opened_again(server, watched, eventually):
-    line = watched(server.url)
+    line = watched(server.url, read_timeout_s=1.0)
     line.more(eventually)
     hang = threading.Event()
 
@@ -150,7 +151,8 @@ def test_a_stream_that_falls_silent_in_the_middle_of_a_picture_is_opened_again(s
     assert line.failures[0].reason.startswith("no more frames after")
     server.spoil = lambda part: part
     line.more(eventually)
-    assert (line.state, line.reader.state().reconnects >= 1) == ("running", True)
+    assert line.reader.state().reconnects >= 1
+    assert eventually(lambda: line.state == "running")
     hang.set()
 
 
@@ -171,7 +173,7 @@ def test_another_size_is_survived_without_opening_again(server, watched, eventua
     line = watched(server.url)
     line.more(eventually)
     server.size = (96, 128)
-    assert eventually(lambda: line.reader.take() is None and line.reader.state().size == (96, 128))
+    assert eventually(lambda: line.reader.state().size == (96, 128))
     assert line.reader.state().size_changes == 1
     assert line.reader.state().reconnects == 0
 
@@ -189,13 +191,13 @@ def test_a_picture_that_is_no_whole_one_is_told_and_the_next_is_seen(server, wat
     assert (line.state, line.reader.state().reconnects) == ("running", 0)
 
 
-@pytest.mark.parametrize(("spoil", "told"), [("noise", "no whole picture for 0.3 s"), ("torn", "no more frames")])
+@pytest.mark.parametrize(("spoil", "told"), [("noise", "no whole picture for 1 s"), ("torn", "no more frames")])
 def test_a_stream_of_nothing_but_garbage_is_opened_again(server, watched, eventually, spoil, told):
-    line = watched(server.url)
+    line = watched(server.url, read_timeout_s=1.0)
     line.more(eventually)
     server.spoil = getattr(_server(), spoil)
     assert eventually(lambda: line.state == "retrying")
-    assert any(told in failure.reason for failure in line.failures)
+    assert eventually(lambda: any(told in failure.reason for failure in line.failures))
     server.spoil = lambda part: part
     line.more(eventually)
 
@@ -231,5 +233,6 @@ def test_an_offline_camera_leaves_neither_threads_nor_files_behind(server, watch
     assert eventually(lambda: line.reader.state().reconnects >= 5)
     threads, opened = threading.active_count(), len(list(files.iterdir())) if files.exists() else 0
     assert eventually(lambda: line.reader.state().reconnects >= 25)
-    assert threading.active_count() <= threads
-    assert not files.exists() or len(list(files.iterdir())) <= opened + 3
+    # Another try may be under way, which has its own for a moment.
+    assert eventually(lambda: threading.active_count() <= threads)
+    assert not files.exists() or eventually(lambda: len(list(files.iterdir())) <= opened + 3)

@@ -20,7 +20,7 @@ pytest.importorskip("cv2", reason="pip install 'wordsight[runtime]'")
 pytestmark = [pytest.mark.faults, pytest.mark.rtsp]
 
 USER, PASSWORD = "us@r", "p:a/@#s"
-FAST = ReaderSettings(first_wait_s=0.05, longest_wait_s=0.2, frozen_s=0)
+FAST = ReaderSettings(first_wait_s=0.05, longest_wait_s=0.2, frozen_s=0, stall_s=600)
 
 
 class RtspServer:
@@ -94,8 +94,8 @@ def server():
 def watch():
     made = []
 
-    def start(url, password=PASSWORD):
-        options = SourceOptions("press", USER, password, open_timeout_s=10.0, read_timeout_s=2.0)
+    def start(url, password=PASSWORD, read_timeout_s=2.0):
+        options = SourceOptions("press", USER, password, open_timeout_s=30.0, read_timeout_s=read_timeout_s)
         failures = []
         reader = Reader("press", lambda: open_source(url, options), threading.Event(), settings=FAST,
                         on_failure=failures.append)  # fmt: skip
@@ -116,7 +116,7 @@ def seen(reader, eventually, count=3):
 
 
 def test_a_password_with_special_characters_opens_it(server, watch, eventually):
-    reader, failures = watch(server.url)
+    reader, failures = watch(server.url, read_timeout_s=30.0)  # a busy machine's pause is no failure
     assert {frame.image.shape for frame in seen(reader, eventually)} == {(120, 160, 3)}
     assert (reader.state().state, failures) == ("running", [])
 

@@ -99,7 +99,7 @@ def test_closing_that_raises_is_a_failure_and_no_end_of_the_thread(reader, event
 def test_what_a_thread_that_was_left_behind_still_meets_is_neither_counted_nor_told(
     reader, scripted, frame, eventually, clock
 ):
-    hang, later, failures = threading.Event(), threading.Event(), []
+    hang, later, failures, before = threading.Event(), threading.Event(), [], set(threading.enumerate())
 
     def falls_over():
         hang.wait(60)
@@ -115,7 +115,7 @@ def test_what_a_thread_that_was_left_behind_still_meets_is_neither_counted_nor_t
     told = made.state().failures
     hang.set()
     assert eventually(lambda: sources[0].closed)
-    left = [thread for thread in threading.enumerate() if thread.name == "reader press"]
+    left = [thread for thread in set(threading.enumerate()) - before if thread.name == "reader press"]
     assert eventually(lambda: sum(thread.is_alive() for thread in left) == 1)
     assert made.state().failures == told
     assert all("fell over" not in failure.reason for failure in failures)
@@ -141,19 +141,21 @@ def test_a_reader_that_is_stopped_in_any_moment_stays_stopped(reader, scripted, 
 def test_a_source_is_kept_and_read_again_but_another_is_opened_beside_one_that_hangs(
     reader, scripted, frame, eventually, clock
 ):
-    hang, hanging, opened = threading.Event(), [], []
+    hang, hanging, opened = threading.Event(), threading.Event(), []
+
+    def third_time():
+        if [source.opened for source in opened] == [3]:
+            hanging.set()
+            hang.wait(60)
 
     def opener():
-        source = scripted(frame(0), lambda: (len(opened) == 1 and source.opened == 3 and hanging.append(1)) or None,
-                          lambda: hanging == [1] and hang.wait(60) and None)  # fmt: skip
-        opened.append(source)
-        return source
+        opened.append(scripted(frame(0), third_time))
+        return opened[-1]
 
     made = reader(opener, HANGING, clock=clock)
-    assert eventually(lambda: hanging)
+    assert hanging.wait(60)
     assert [source.opened for source in opened] == [3]
     clock.now += 31
-    hanging.append(2)
     made.look()
     assert eventually(lambda: len(opened) == 2 and opened[1].opened >= 2)
     hang.set()
