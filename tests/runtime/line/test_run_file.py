@@ -26,7 +26,7 @@ def test_finite_sources_are_scored_whole_and_the_run_ends(hall):
         LINE.format("a", "parts") + "defect = 1.0\n" + LINE.format("b", "parts/*good*") + SINK.format("out.jsonl")
     )
     child = hall.start()
-    _, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
     events = hall.events()
     assert sorted((event["line"], Path(event["source"]).name) for event in events) == sorted(
@@ -48,7 +48,7 @@ def test_a_picture_that_cannot_be_read_is_told_and_the_rest_is_done(hall):
     (hall.folder / "parts" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
     hall.write(LINE.format("a", "parts") + SINK.format("out.jsonl"))
     child = hall.start()
-    _, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 1, err
     assert len(hall.events()) == 8
     assert "broken.png" in err
@@ -80,7 +80,7 @@ def test_sigterm_drains_although_a_sink_hangs(hall):
     child = hall.start()
     hall.until(lambda: hall.line("all")["state"] == "ended" and hall.line("cam")["scored"] > 10)
     child.send_signal(signal.SIGTERM)
-    _, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 1
     status = hall.status()
     assert status["state"] == "stopped"
@@ -111,7 +111,7 @@ def test_killed_in_the_middle_and_started_again_it_goes_on(hall):
     hall.start()
     hall.until(lambda: len((hall.folder / "out.jsonl").read_bytes().splitlines()) > whole + 5)
     hall.started[-1].send_signal(signal.SIGTERM)
-    assert hall.started[-1].wait(60) == 0
+    assert hall.started[-1].wait(120) == 0
     events = hall.events()  # every line is whole
     assert len({event["event_id"] for event in events}) == len(events) > whole + 5
     assert events[-1]["recipe"] == "screw"  # what was selected outlives it
@@ -142,7 +142,7 @@ def test_sighup_takes_in_a_good_file_and_refuses_a_bad_one(hall):
     assert hall.line("cam")["reconnects"] == 0  # the camera was not disturbed
     hall.write(LINE.format("new", "parts") + SINK.format("out.jsonl"))
     child.send_signal(signal.SIGHUP)  # the camera's line is taken away, the other is through: it ends
-    _, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
     assert len([event for event in hall.events() if event["line"] == "new"]) == 8
 
@@ -161,7 +161,7 @@ def test_a_recipe_is_selected_while_it_runs(hall):
     select(hall, "screw")
     hall.until(lambda: hall.line("cam")["decisions"].get("good", 0) > 3 and hall.line("two")["recipe"] == "screw")
     child.send_signal(signal.SIGTERM)
-    assert child.wait(60) == 0
+    assert child.wait(120) == 0
     told = [(event.get("recipe"), event["decision"]) for event in hall.events() if event["line"] == "cam"]
     assert list(dict.fromkeys(told)) == [(None, None), ("nut", "defect"), ("screw", "good")]
 
@@ -171,7 +171,7 @@ def test_a_camera_away_and_back_and_a_dead_one_leave_the_others_alone(hall):
     (hall.folder / "other").touch()
     hall.write(
         LINE.format("dead", "test:none") + LINE.format("flapping", "test:cable") + LINE.format("well", "test:other")
-        + SINK.format("out.jsonl")
+        + "stall_s = 600.0\n" + SINK.format("out.jsonl")
     )  # fmt: skip
     child = hall.start()
     hall.until(lambda: hall.line("flapping")["scored"] and hall.line("well")["scored"])
@@ -182,9 +182,9 @@ def test_a_camera_away_and_back_and_a_dead_one_leave_the_others_alone(hall):
     before = hall.line("flapping")["scored"], hall.line("well")["scored"]
     (hall.folder / "cable").touch()
     hall.until(lambda: hall.line("flapping")["scored"] > before[0] and hall.line("flapping")["state"] == "running")
-    assert hall.line("well")["scored"] > before[1]
+    hall.until(lambda: hall.line("well")["scored"] > before[1])
     child.send_signal(signal.SIGTERM)
-    _, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
     events = hall.events()
     for name in ("flapping", "well"):
@@ -198,7 +198,7 @@ def test_a_camera_away_and_back_and_a_dead_one_leave_the_others_alone(hall):
 def test_a_sink_that_fails_says_so_and_the_others_go_on(hall):
     hall.write(LINE.format("a", "parts") + '[[sink]]\ntype = "broken"\n' + SINK.format("out.jsonl"))
     child = hall.start()
-    _, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 1, err
     assert len(hall.events()) == 8
     broken, well = hall.status()["sinks"]
@@ -211,7 +211,7 @@ def test_systemd_is_told_when_it_is_ready_lives_and_stops(hall):
     address = str(hall.folder / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(address)
-        listener.settimeout(20)
+        listener.settimeout(120)
         hall.write(LINE.format("cam", "test:cable"))
         child = hall.start(NOTIFY_SOCKET=address, WATCHDOG_USEC="2000000")
         told = []
@@ -220,7 +220,7 @@ def test_systemd_is_told_when_it_is_ready_lives_and_stops(hall):
         child.send_signal(signal.SIGTERM)
         while "STOPPING=1" not in told:
             told += listener.recv(4096).decode().split("\n")
-        assert child.wait(60) == 0
+        assert child.wait(120) == 0
     assert told[0] == "READY=1"
     assert any(word.startswith("STATUS=1 line, 0 sinks, engine onnxruntime") for word in told)
 
@@ -233,7 +233,7 @@ def test_an_engine_that_scores_otherwise_than_the_manifest_says_is_never_ready(h
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(hall.folder / "notify"))
         child = hall.start(NOTIFY_SOCKET=str(hall.folder / "notify"))
-        _, err = child.communicate(timeout=60)
+        _, err = child.communicate(timeout=120)
         assert "READY" not in listener.recv(4096).decode()
     assert child.returncode == 3, err
     assert "the manifest says 0.5000 within 0.0001" in err
@@ -245,7 +245,7 @@ def test_an_engine_that_scores_otherwise_than_the_manifest_says_is_never_ready(h
 def test_an_event_that_a_sink_set_aside_counts_as_lost(hall):
     hall.write(LINE.format("a", "parts") + '[[sink]]\ntype = "choosy"\n')
     child = hall.start()
-    _, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 1, err
     (sink,) = hall.status()["sinks"]
     assert (sink["written"], sink["dropped"], sink["set_aside"]) == (7, 0, 1)
