@@ -78,12 +78,12 @@ def line_status(line: "RunningLine", source: str, rates: Rates, now_s: float) ->
         "source": source,
         "state": "no answer" if silent else state.state,
         "reason": line.no_answer if silent else state.reason,
-        "for_s": round(now_s - state.since_s, 1),
+        "for_s": _ago(now_s, state.since_s, 1),
         "frames": state.frames,
         "scored": sum(decisions.values()),
         "scored_per_s": rates.of(f"line {line.name}", sum(decisions.values()), now_s),
         "fps": None if state.fps is None else round(state.fps, 2),
-        "last_frame_s": None if state.last_frame_s is None else round(now_s - state.last_frame_s, 1),
+        "last_frame_s": None if state.last_frame_s is None else _ago(now_s, state.last_frame_s, 1),
         "dropped": state.dropped,
         "withheld": state.withheld,
         "refused": counts.refused,
@@ -108,6 +108,11 @@ def line_status(line: "RunningLine", source: str, rates: Rates, now_s: float) ->
         "drift": None if drift is None else {**asdict(drift), "p": float(f"{drift.p:.3g}")},
         "latency_ms": percentiles(copied(lambda: list(counts.latency_s))),
     }
+
+
+def _ago(now_s: float, then_s: float, digits: int) -> float:
+    """Return the seconds since then: 0 for what came after the clock was read, as it may on a busy machine."""
+    return round(max(0.0, now_s - then_s), digits)
 
 
 def _applied(by: "Applied") -> dict[str, Any]:
@@ -135,7 +140,7 @@ def engine_status(pace: "Pace", models: "Models", rates: Rates, now_s: float) ->
         "frames": pace.frames,
         "no_answer": pace.unanswered,
         "frames_per_s": rates.of("engine", pace.frames, now_s),
-        "last_step_s": round(now_s - pace.last_pass_s, 2),
+        "last_step_s": _ago(now_s, pace.last_pass_s, 2),
         "inference_ms": percentiles(copied(lambda: list(pace.inference_s))),
         "latency_ms": percentiles(copied(lambda: list(pace.latency_s))),
     }

@@ -65,7 +65,7 @@ class Hall:
     def line(self, name):
         return next(line for line in self.status()["lines"] if line["name"] == name)
 
-    def until(self, holds, limit_s=60.0):
+    def until(self, holds, limit_s=120.0):
         end = time.monotonic() + limit_s
         while time.monotonic() < end:
             if any(child.poll() not in (None, -9) for child in self.started[-1:]):
@@ -77,4 +77,7 @@ class Hall:
         raise AssertionError(self.status())
 
     def events(self, name="out.jsonl"):
-        return [json.loads(line) for line in (self.folder / name).read_text().splitlines()]
+        running = any(child.poll() is None for child in self.started)
+        text = (self.folder / name).read_text()
+        whole = text[: text.rfind("\n") + 1] if running else text  # a line may be seen while it is being written
+        return [json.loads(line) for line in whole.splitlines()]

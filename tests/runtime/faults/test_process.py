@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import select
 import signal
 import sys
 import termios
@@ -21,7 +22,7 @@ SINK = '\n[[sink]]\ntype = "{}"\npath = "{}"\n'
 def end(hall, code=0):
     """Ask the process to stop; return what it said."""
     hall.started[-1].send_signal(signal.SIGTERM)
-    _, err = hall.started[-1].communicate(timeout=60)
+    _, err = hall.started[-1].communicate(timeout=120)
     assert hall.started[-1].returncode == code, err
     assert "Traceback" not in err
     return err
@@ -33,13 +34,19 @@ def test_a_wall_clock_that_is_set_while_it_runs_changes_stamps_and_nothing_else(
     hall.write(CAMERA + rule + SINK.format("jsonl", "out.jsonl"))
     hall.start()
     hall.until(lambda: hall.line("cam")["scored"] > 5)
+    real, began = time.gmtime().tm_year, time.gmtime()[:3]
     years, pids = [], set()
-    for jump_s in (9 * 365 * 86400, -30 * 365 * 86400, 0):
-        (hall.folder / "set").write_text(str(jump_s))
+    for jump in (9, -30, 0):
+        (hall.folder / "set").write_text(str(jump * 365 * 86400))
         os.replace(hall.folder / "set", hall.folder / "cable")  # read at any moment
         before = hall.line("cam")["scored"]
-        now = hall.until(lambda before=before: (now := hall.line("cam"))["scored"] > before + 10 and now)
-        status = hall.status()
+
+        def set_and_going_on(before=before, year=real + jump):  # a status may be older than the jump
+            now = hall.status()
+            return now["lines"][0]["scored"] > before + 10 and abs(int(now["time"][:4]) - year) <= 1 and now
+
+        status = hall.until(set_and_going_on)
+        now = status["lines"][0]
         years.append(int(status["time"][:4]))
         pids.add(status["pid"])
         assert now["state"] == "running"
@@ -49,7 +56,6 @@ def test_a_wall_clock_that_is_set_while_it_runs_changes_stamps_and_nothing_else(
         assert 0 < now["latency_ms"]["p50"] <= now["latency_ms"]["p99"] < 3_600_000
         assert 0 < now["fps"] <= 100
     assert len(pids) == 1
-    real = time.gmtime().tm_year
     assert [year - real for year in years] == [
         pytest.approx(9, abs=1),
         pytest.approx(-30, abs=1),
@@ -58,7 +64,8 @@ def test_a_wall_clock_that_is_set_while_it_runs_changes_stamps_and_nothing_else(
     end(hall)
     # A day that jumps begins a file; which is the youngest goes by numbers, and read in their order nothing is missing.
     files = [*sorted(hall.folder.glob("out.0*.jsonl")), hall.folder / "out.jsonl"]
-    assert len(files) == 4
+    days = {began, time.gmtime()[:3]}  # midnight begins one more
+    assert 4 <= len(files) <= 3 + len(days)
     events = [event for path in files for event in hall.events(path.name)]
     frames = [event for event in events if event["kind"] == "frame"]
     assert {int(event["timestamp"][:4]) for event in frames} == {real, *years}
@@ -79,7 +86,8 @@ def test_a_disk_that_is_full_is_shown_and_all_is_written_once_there_is_room(hall
     before = hall.status()
     hall.until(lambda: hall.line("cam")["scored"] > before["lines"][0]["scored"] + 10)  # the line goes on
     assert hall.status()["sinks"][1]["state"] == "ok"  # and so does the other sink
-    assert (small_disk.path / "out.jsonl").read_bytes().endswith(b"\n")  # no half line meanwhile
+    # No half line meanwhile, but for the moment in which a try finds that it has no room.
+    hall.until(lambda: (small_disk.path / "out.jsonl").read_bytes().endswith(b"\n"))
     small_disk.free(child.pid)
     now = hall.until(lambda: (now := hall.status()["sinks"][0])["state"] == "ok" and not now["waiting"] and now)
     end(hall)
@@ -144,7 +152,7 @@ def test_a_model_that_is_truncated_is_told_refused_and_the_one_in_memory_goes_on
         **accounted(hall.line("cam"), hall.events()),
     )
     # A start on it is refused, in one line.
-    _, err = hall.start().communicate(timeout=60)
+    _, err = hall.start().communicate(timeout=120)
     assert hall.started[-1].returncode == 2, err
     assert "m.onnx" in err
     assert 1 <= len(err.splitlines()) <= 8
@@ -163,6 +171,14 @@ class Pipe:
         """Return how many bytes lie in it."""
         return int.from_bytes(fcntl.ioctl(self._descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
 
+    def full(self):
+        """Say whether there is no room for anything more."""
+        writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            return not select.select([], [writer], [], 0)[1]
+        finally:
+            os.close(writer)
+
     def read(self):
         """Read to the end, until nobody writes any more."""
         os.set_blocking(self._descriptor, True)
@@ -179,8 +195,8 @@ def test_sigterm_in_the_middle_of_a_write_ends_with_whole_lines_and_all_of_them(
     hall.until(lambda: hall.line("cam")["state"] == "stopped")  # it drains, and is held
     reader = threading.Thread(target=pipe.read, daemon=True)
     reader.start()
-    _, err = hall.started[-1].communicate(timeout=60)
-    reader.join(60)
+    _, err = hall.started[-1].communicate(timeout=120)
+    reader.join(120)
     assert hall.started[-1].returncode == 0, err
     status = hall.status()
     events = [json.loads(line) for line in pipe.data.splitlines()]
@@ -196,14 +212,16 @@ def fill_up(hall, pipe):
     camera = CAMERA.replace("test:", f"test:{'./' * 4000}")
     hall.write(camera + SINK.format("jsonl", pipe.path.name) + SINK.format("csv", "out.csv"))
     hall.start()
-    before = hall.until(lambda: (held := pipe.holds()) and (held, hall.line("cam")["scored"]))
+    before = hall.until(lambda: hall.status()["sinks"][0]["written"] and (pipe.holds(), hall.line("cam")["scored"]))
 
-    def full():
+    def stuck():
         nonlocal before
-        last, before = before, (pipe.holds(), hall.line("cam")["scored"])
-        return before[0] == last[0] and before[1] > last[1] + 10  # the line goes on, and nothing more goes in
+        now = (pipe.holds(), hall.line("cam")["scored"])
+        if not pipe.full() or now[0] != before[0]:
+            before = now
+        return now[1] > before[1] + 10  # the line goes on, and nothing more goes in
 
-    hall.until(full)
+    hall.until(stuck)
 
 
 @pytest.mark.faults("kill -9 in the middle of a write")
@@ -217,7 +235,8 @@ def test_killed_in_the_middle_of_a_write_nothing_that_was_written_is_lost(hall, 
     written = torn.count(b"\n")
     claimed = status["sinks"][0]["written"]
     assert written >= claimed > 0
-    rows = (hall.folder / "out.csv").read_text().splitlines()
+    text = (hall.folder / "out.csv").read_text()
+    rows = text[: text.rfind("\n") + 1].splitlines()  # the kill may have fallen within a row, too
     assert len(rows) - 1 >= status["sinks"][1]["written"]
     # The same bytes in a file, as a kill within a write to a disk leaves them: the next start mends it and goes on.
     (hall.folder / "out.jsonl").write_bytes(torn)
