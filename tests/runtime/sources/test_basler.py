@@ -23,7 +23,7 @@ def camera(monkeypatch):
     monkeypatch.setenv("PYLON_CAMEMU", "1")  # read when pypylon looks for cameras for the first time
     opened = []
 
-    def start(trigger="none", read_timeout_s=5.0, **settings):
+    def start(trigger="none", read_timeout_s=60.0, **settings):
         original = Basler._opened
 
         def with_settings(self, pylon):
@@ -108,9 +108,17 @@ def read():
 @emulated
 @pytest.mark.faults("trigger never comes")
 def test_a_hardware_trigger_that_never_comes_is_waited_for_and_is_no_fault(camera, read, until, told):
-    reader, failures = read(camera("hardware"))
-    shown = [until(lambda at=at: (now := reader.state()).reason == f"no trigger for {at} s" and now) for at in (1, 2)]
-    assert [(now.state, now.frames, now.failures, now.reconnects) for now in shown] == [("waiting", 0, 0, 0)] * 2
+    shown = []
+
+    def items():
+        for item in camera("hardware"):
+            yield item  # is shown when the next one is asked for
+            shown.append(reader.state())
+
+    reader, failures = read(items())
+    assert until(lambda: len(shown) >= 2)
+    assert [now.reason for now in shown[:2]] == ["no trigger for 1 s", "no trigger for 2 s"]
+    assert [(now.state, now.frames, now.failures, now.reconnects) for now in shown[:2]] == [("waiting", 0, 0, 0)] * 2
     assert (reader.take(), failures) == (None, [])
     assert (camera.opened[0].TriggerMode.Value, camera.opened[0].TriggerSource.Value) == ("On", "Line1")
     told(f"{shown[0].state}: {shown[0].reason}", lost=0, of=shown[1].frames)
