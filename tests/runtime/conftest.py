@@ -56,10 +56,10 @@ def wordsight(monkeypatch, capfd):
 
 @pytest.fixture
 def process():
-    """Start the command line as a process: (words, cwd, limit in bytes on every file it writes) -> Popen."""
+    """Start the command line as a process: (words, cwd, limit in bytes on every file it writes, stdout) -> Popen."""
     started = []
 
-    def start(*words, cwd, file_bytes=None):
+    def start(*words, cwd, file_bytes=None, stdout=subprocess.PIPE):
         def limit():
             import resource
 
@@ -68,7 +68,7 @@ def process():
         started.append(
             subprocess.Popen(
                 [sys.executable, "-m", "wordsight.runtime", *map(str, words)],
-                cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                cwd=cwd, text=True, stdout=stdout, stderr=subprocess.PIPE,
                 env={**os.environ, "COLUMNS": "100"}, preexec_fn=limit if file_bytes else None,
             )
         )  # fmt: skip

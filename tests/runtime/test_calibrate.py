@@ -318,7 +318,7 @@ def test_a_full_disk_leaves_the_older_calibration(parts, process, wordsight):
     before = (parts / FILE).read_bytes()
     words = ("calibrate", "tiny.onnx", "good", "--false-alarms", "0.05")
     child = process(*words, cwd=parts, file_bytes=200)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=180)
     assert child.returncode == 2, out + err
     assert (parts / FILE).read_bytes() == before
     assert sorted(os.listdir(parts)) == ["bad", "good", "tiny.onnx", FILE]

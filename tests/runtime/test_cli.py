@@ -105,7 +105,7 @@ def test_module_runs_as_the_command():
         [sys.executable, "-m", "wordsight.runtime", "--help"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 0
     for name in ("train", "export", "run", "info", "doctor", "bench"):
@@ -129,5 +129,6 @@ cli.main()
 
 @pytest.mark.parametrize(("name", "told"), [("reader press-3", "written"), ("other", "writtenunwound\n")])
 def test_a_camera_that_is_still_read_is_not_unwound_at_the_end(name, told):
-    done = subprocess.run([sys.executable, "-c", HANGING.format(name=name)], capture_output=True, text=True, timeout=60)
+    words = [sys.executable, "-c", HANGING.format(name=name)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=180)
     assert (done.returncode, done.stdout) == (1, told)

@@ -190,7 +190,7 @@ def test_a_full_disk_leaves_the_old_references(colours, process, wordsight):
     path = colours / "tiny.onnx.references.safetensors"
     before = path.read_bytes()
     child = process("reference", "add", "tiny.onnx", "good", cwd=colours, file_bytes=500)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=180)
     assert child.returncode == 2, (out, err)
     assert "file too large" in err
     assert len((out + err).splitlines()) == 1

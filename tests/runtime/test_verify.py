@@ -386,6 +386,6 @@ def test_it_runs_where_torch_is_absent(pair):
         "from wordsight.runtime.cli import main; main(sys.argv[1:])"
     )
     words = [sys.executable, "-c", code, "verify", *map(str, pair()), "--backend", "ort-cpu"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     assert "1 of 1 agree" in done.stdout
