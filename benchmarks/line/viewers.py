@@ -113,7 +113,7 @@ def watching(url: str, count: int) -> Iterator[Watched]:
 def look(url: str, line: str, over: threading.Event, given: Callable[[], None]) -> None:
     """Ask as the page of one browser does until it is over; `given` is called with every new picture."""
     where = urlsplit(url)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=10)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
 
     def get(path: str) -> tuple[int, bytes, http.client.HTTPMessage]:
         connection.request("GET", f"/{path}")

@@ -1,5 +1,8 @@
 """All sinks down at once: each is tried and fails, each is given every event, and the ratio is of the same frames."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 pytestmark = [
@@ -45,7 +48,15 @@ def test_a_sink_that_is_well_is_no_sink_that_is_down(tmp_path, monkeypatch):
     from wordsight.benchmarks.line import down
     from wordsight.runtime.errors import WordsightError
 
-    monkeypatch.setattr(down, "_DOWN_S", 0.5)
+    settled, late = down._settled, []
+
+    def asked(name, state):  # the others may take their time to fail; this one never does
+        late.append(name == "metrics")
+        return settled(name, state)
+
+    clock = SimpleNamespace(monotonic=lambda: 1e9 * any(late), sleep=time.sleep)
+    monkeypatch.setattr(down, "time", clock)
+    monkeypatch.setattr(down, "_settled", asked)
     monkeypatch.setattr(down, "WELL", ())
     with (
         pytest.raises(WordsightError, match="the sink metrics was to be down, and is ok"),

@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -36,8 +37,8 @@ def test_every_frame_of_a_line_is_decided_once_and_written(model, tmp_path):
 
 def test_a_live_source_keeps_its_pace_however_late_a_frame_was(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(serving.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(serving.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(serving, "time", clock)  # there alone: other threads go on by the real one
     stamps = []
     for _ in Memory("live", camera_frames(4, 4), 5, period_s=0.5, live=True):
         stamps.append(now[0])
@@ -57,21 +58,21 @@ def test_the_engine_is_timed_alone_and_given_back(model):
 def test_a_loop_that_costs_as_much_as_its_engine_is_half_as_fast(model, tmp_path, monkeypatch):
     """An engine that sleeps, and a fitting that sleeps as long: the ratio is a half, whatever the machine does."""
     engine, score = model._engine, Model.score
+    known = engine.infer(np.zeros((8, 96, 96, 3), np.uint8))  # what a slow machine computes would count on both sides
 
     class Slow:
         def __getattr__(self, name):
             return getattr(engine, name)
 
         def infer(self, frames):
-            found = engine.infer(frames)
-            time.sleep(0.05)
-            return found
+            time.sleep(0.1)
+            return {name: values[: len(frames)] for name, values in known.items()}
 
         def close(self):
             pass
 
     def slower(self, frames):
-        time.sleep(0.05)
+        time.sleep(0.1)
         return score(self, frames)
 
     model._engine = Slow()
@@ -84,7 +85,14 @@ def test_a_loop_that_costs_as_much_as_its_engine_is_half_as_fast(model, tmp_path
     }
     assert 0.3 < found["ratio.loop_over_engine"] < 0.75
     assert 0.3 < found["ratio.cameras_over_offline"] < 0.75
-    assert found["ratio.latency_over_inference"] > 1.4
+    assert found["latency.p50"] / found["inference.p50"] > 1.4  # of ten frames p99 is the one that was held up
+
+
+def test_latency_is_held_against_the_engine_at_the_end_of_both():
+    served = serving.Served(200, 9.0, [0.02] * 196 + [0.09] * 4, [0.01] * 196 + [0.03] * 4)
+    found = {figure.name: figure for figure in ratios._latencies(served)}
+    assert found["ratio.latency_over_inference"].value == pytest.approx(3)
+    assert (found["latency.p50"].value, found["inference.p50"].value) == pytest.approx((20, 10))
 
 
 def test_the_command_prints_and_writes_all_three(tmp_path):

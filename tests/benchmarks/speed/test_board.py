@@ -1,6 +1,8 @@
 """What boards print, read; what they do not tell, said."""
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -63,7 +65,7 @@ def test_a_watch_reads_packages_alone_and_tells_what_is_absent(tmp_path: Path, m
     _zone(tmp_path, "intel-rapl:0", 1_000_000)
     _zone(tmp_path, "intel-rapl:0:0", 5)  # the cores, part of the package
     seconds = iter((10.0, 14.0))
-    monkeypatch.setattr(board.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(board, "time", SimpleNamespace(monotonic=lambda: next(seconds)))  # there alone
     with board.Watch(rapl=tmp_path, cpu=tmp_path / "none") as watch:
         (tmp_path / "intel-rapl:0" / "energy_uj").write_text("61000000\n")
         (tmp_path / "intel-rapl:0:0" / "energy_uj").write_text("999\n")
@@ -82,7 +84,7 @@ def test_a_tool_is_followed_and_ended(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", str(tmp_path))
     with board.Watch(rapl=tmp_path / "none", cpu=tmp_path / "none") as watch:
         while len(watch._samples["power.board"]) < 2:
-            board.time.sleep(0.01)
+            time.sleep(0.01)
     figure = next(figure for figure in watch.figures() if figure.name == "power.board")
     assert (figure.value, figure.low, figure.high, figure.n) == (pytest.approx(3.018), 2.518, 3.518, 2)
     assert all(process.poll() is not None for process in watch._processes)
