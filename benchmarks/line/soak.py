@@ -28,7 +28,7 @@ GROWTH_MB = 3.0
 """Most that memory may grow over a run by its slope: the allocator's own to and fro."""
 SETTLED = 0.25
 """Share of the run at its start that is left out: caches and the allocator settle, the first reconnects open files."""
-_START_S, _STOP_S = 120.0, 15.0
+_START_S, _STOP_S = 120.0, 60.0
 _LINES = """\
 model = {model}
 backend = "ort-cpu"
@@ -49,9 +49,9 @@ name = "{name}"
 source = "{url}"
 defect = 1.0
 unsure = 0.9
-stall_s = 5.0
-give_up_s = 20.0
-read_timeout_s = 2.0
+stall_s = 30.0
+give_up_s = 60.0
+read_timeout_s = 30.0
 """
 
 
@@ -80,7 +80,7 @@ class Soak:
         seconds: of it, between first and last sample.
         samples: one a second.
         intervals_s: between the healthy camera's frames, by their capture stamps.
-        sent: pictures that the healthy camera sent.
+        sent: pictures that the healthy camera had sent when the status was asked for.
         status: the last one while it ran.
         states: every state that each line was seen in.
         exit_code: after SIGTERM.
@@ -120,8 +120,8 @@ def run(seconds: float, folder: Path) -> Soak:
         process = ending.enter_context(running(words, stdout=log, stderr=log))
         _wait_until_running(process, folder)
         samples, states = _watch(process, folder, seconds)
-        status = json.loads((folder / "status.json").read_text())
         sent = cameras["healthy"].sent
+        status = _later(process, folder)
         began_s = time.monotonic()
         process.send_signal(signal.SIGTERM)
         code = process.wait(_STOP_S)
@@ -225,6 +225,20 @@ def _watch(
             tick()
             time.sleep(max(0.0, began_s + len(samples) - time.monotonic()))
     return samples, states
+
+
+def _later(process: "subprocess.Popen[bytes]", folder: Path) -> dict[str, Any]:
+    """Return a status that was begun after this call: the next one may be half written already."""
+    until_s = time.monotonic() + _START_S
+    seen: list[float] = []
+    while len(seen) < 3:
+        if process.poll() is not None or time.monotonic() > until_s:
+            raise WordsightError(f"the line tells its status no more: {_tail(folder)}")
+        status: dict[str, Any] = json.loads((folder / "status.json").read_text())
+        if status["uptime_s"] not in seen:
+            seen.append(status["uptime_s"])
+        time.sleep(0.05)
+    return status
 
 
 def _sample(pid: int, at_s: float) -> Sample:

@@ -85,5 +85,6 @@ def test_a_run_that_fails_says_why(tmp_path):
 
 
 def test_a_second_core_adds_something_and_no_more_than_itself():
-    # Other work of the machine moves both; the bounds are those of a ratio that means what it says.
-    assert 0.2 < two_over_one(0.2) < 10
+    # Other work of the machine moves both, and may stop one of three; the bounds are those of a ratio that means what
+    # it says.
+    assert 0.2 < sorted(two_over_one(0.2) for _ in range(3))[1] < 10
