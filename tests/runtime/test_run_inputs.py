@@ -122,7 +122,8 @@ def test_a_line_of_pixels_costs_little_memory(tmp_path, onnx_writer, save_pictur
     model.write_bytes(b"".join(onnx_writer.model_parts(size=240)))
     kib = []
     for name, shape in (("dot.png", (1, 1)), ("line.png", (20_000, 3))):
-        child = process("run", model, save_picture(tmp_path / name, 9, shape), cwd=tmp_path)
+        picture = save_picture(tmp_path / name, 9, shape)
+        child = process("run", model, picture, "--backend", "ort-cpu", cwd=tmp_path)  # the same engine in both
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         assert child.returncode == 0
