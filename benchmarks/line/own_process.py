@@ -14,7 +14,7 @@ from wordsight.runtime.demo import demo_model
 from wordsight.runtime.errors import WordsightError
 
 _FPS = 20.0
-_START_S, _STOP_S = 120.0, 15.0
+_START_S, _STOP_S = 120.0, 60.0
 _LINE = """\
 model = {model}
 backend = "ort-cpu"

@@ -69,7 +69,7 @@ class Hall:
         end = time.monotonic() + limit_s
         while time.monotonic() < end:
             if any(child.poll() not in (None, -9) for child in self.started[-1:]):
-                raise AssertionError(self.started[-1].communicate())
+                raise AssertionError((*self.started[-1].communicate(), self.started[-1].returncode))
             with contextlib.suppress(TypeError, IndexError, KeyError, StopIteration):  # nothing is there yet
                 if found := holds():
                     return found
