@@ -31,7 +31,8 @@ def spool(tmp_path):
     made = []
 
     def make(keep_bytes=10_000_000, **more):
-        made.append(Spool(tmp_path / "spool", keep_bytes, **{"sync_s": 0.0, **more}))
+        # The clock stands: a second later, what was appended so far is brought to the disk, and given out alone.
+        made.append(Spool(tmp_path / "spool", keep_bytes, **{"sync_s": 0.0, "clock": lambda: 0.0, **more}))
         return made[-1]
 
     yield make
@@ -142,7 +143,7 @@ def test_a_folder_that_vanished_is_told_and_two_do_not_share_one(spool, tmp_path
 
 
 def test_what_is_given_out_is_on_the_disk_first(spool, monkeypatch):
-    one = spool(clock=lambda: 0.0)  # what nobody fetches for a second is brought there as well
+    one = spool()
     synced = []
     real = os.fsync
     monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(1), real(descriptor)))

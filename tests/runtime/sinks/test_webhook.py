@@ -156,10 +156,11 @@ def test_a_pause_comes_as_seconds_or_as_a_date(text, wanted):
 
 
 def test_a_redirect_is_not_followed(receiver, sink, event, until):
-    receiver.answers += [(307, {"Location": f"http://127.0.0.1:{receiver.server_port}/elsewhere"})] * 2
+    receiver.answers += [(307, {"Location": f"http://127.0.0.1:{receiver.server_port}/elsewhere"})] * 1000
     line = sink(receiver.url)
     line.put(event(0))
     assert until(lambda: "answers with a redirect, 307" in (line.state().reason or ""))
+    receiver.answers.clear()  # not before it was seen
     assert until(lambda: line.state().counts["sent"] == 1)
     assert {path for path, _, _ in receiver.got} == {"/hook"}
 
