@@ -152,10 +152,12 @@ class Connection:
         """
         end_s = time.monotonic() + 1.0
         told = False
-        while time.monotonic() < end_s and (self._numbers or not told):
-            if self.room > 0 and not told:
+        while True:
+            if self.room > 0 and not told:  # once at least, however late a busy machine comes to it
                 self.publish(None, topic, status, retain=True)
                 told = True
+            if time.monotonic() >= end_s or (told and not self._numbers):
+                break
             self._pause(0.05)
             for _ in self.taken():
                 pass

@@ -7,12 +7,16 @@ SHARDS = 20
 
 
 def begun(store, stores, parts):
-    """A run on Ray of which some shards are finished: its process, and the workers that have begun."""
+    """A run on Ray in its middle until `store.release`: its process, and its workers'."""
     store.fill_slowly(parts, 10 * SHARDS)
-    child = store.start(parts, "--engine", "ray", "--workers", 2, "--pictures-per-shard", 10)
+    words = ("--engine", "ray", "--workers", 2, "--pictures-per-shard", 10)
+    child = store.start(parts, *words, **store.held(SHARDS // 2))
     stores.wait(lambda: len(store.finished()) >= 2 or child.poll() is not None, "the first shards", 300)
-    workers = stores.children(child.pid, "ray::MapWorker")
-    assert workers, child.communicate() if child.poll() is not None else "no workers"
+    assert child.poll() is None, child.communicate()
+    # One of them may have finished these before the other was there.
+    workers = stores.wait(
+        lambda: len(found := stores.children(child.pid, "ray::MapWorker")) == 2 and found, "two workers", 300
+    )
     assert len(store.finished()) < SHARDS
     return child, workers
 
@@ -20,6 +24,7 @@ def begun(store, stores, parts):
 def test_every_picture_is_scored_once_though_a_worker_is_killed(store, stores):
     child, workers = begun(store, stores, store.folder / "parts")
     stores.kill(workers[0])
+    store.release()
     out, err = child.communicate(timeout=300)
     assert child.returncode == 0, err
     assert "scored 200, failed 0" in out
@@ -36,6 +41,7 @@ def test_a_killed_driver_takes_its_cluster_along_and_the_run_goes_on_without_ray
     others = [pid for word in ("gcs_server", "raylet/raylet") for pid in stores.children(child.pid, word)]
     assert len(others) >= 2
     child.kill()
+    store.release()
     stores.wait(lambda: all(map(stores.gone, [*workers, *others])), "the cluster's end", 120)
     before = {path: path.stat().st_ino for path in store.finished()}
     assert len(before) < SHARDS
