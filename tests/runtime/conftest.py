@@ -102,7 +102,10 @@ def save_video():
     """Write a Motion-JPEG AVI of plain frames, each with its own grey level: (path, levels, side) -> path."""
 
     def save(path, levels, side=64):
-        cv2 = pytest.importorskip("cv2", reason="pip install 'wordsight[runtime]'")
+        pytest.importorskip("cv2", reason="pip install 'wordsight[runtime]'")
+        from wordsight.runtime.opencv import load_cv2
+
+        cv2 = load_cv2()  # the first video of a process says how much FFmpeg tells of all others
         writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (side, side))
         assert writer.isOpened()
         for level in levels:

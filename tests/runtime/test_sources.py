@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from wordsight.runtime.errors import NothingFound, SourceError
+from wordsight.runtime.opencv import load_cv2
 from wordsight.runtime.sources import Failure, Frame, masked, open_source
 from wordsight.runtime.sources.content import cut_short, kind_of, kind_of_file
 from wordsight.runtime.sources.files import natural
@@ -23,6 +24,7 @@ def picture(path, grey=128, suffix=".png"):
 
 
 def video(path, frames=12, code="MJPG", size=(64, 48)):
+    load_cv2()  # the first video of a process says how much FFmpeg tells of all others
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 10, size)
     assert writer.isOpened()
     rng = np.random.default_rng(0)
