@@ -1,5 +1,6 @@
 """Marks of the page as what a calibration is checked with; the model scores a grey picture of level g 2 g / 255."""
 
+import itertools
 import json
 
 import numpy as np
@@ -23,10 +24,11 @@ def parts(tmp_path, tiny_model, save_picture):
 @pytest.fixture
 def mark(parts):
     """Append a mark: (score, verdict, changes) -> None."""
+    numbers = itertools.count(1)
     by = {"model_sha256": file_sha256(parts / "tiny.onnx"), "object": "object", "references": None}
 
     def append(score, verdict, file="marks.jsonl", **changes):
-        count = mark.count = getattr(mark, "count", 0) + 1
+        count = next(numbers)
         told = {"event_id": f"e{count}", "kind": "frame", "line": "a", "source": f"p{count}.png", "frame": 0}
         told |= {"score": score, "decision": "defect", "scored_by": by, "mark": verdict, **changes}
         with open(parts / file, "a") as out:
