@@ -176,7 +176,10 @@ def test_a_centred_head_is_the_plain_head_on_centred_embeddings(separable):
     assert expected.text_mean is None
     assert found.history.losses == pytest.approx(expected.history.losses, abs=1e-4)
     texts = torch.from_numpy(normal)
-    torch.testing.assert_close(found.of_texts(texts), expected(torch.from_numpy(unit[0] - mean)), atol=1e-3, rtol=1e-3)
+    # Adam makes steps of the rounding of gradients near zero: 1e-3 on some processors.
+    values = found.of_texts(texts), expected(torch.from_numpy(unit[0] - mean))
+    torch.testing.assert_close(*values, atol=1e-2, rtol=1e-2)
+    assert (expected(torch.from_numpy(unit[0])) - values[1]).abs().max() > 0.1  # the mean left out
     # Pictures have a mean of their own: without one to take away, the head takes them as they come.
     torch.testing.assert_close(found(texts - 1), Head.forward(found, texts - 1))
 
