@@ -70,8 +70,7 @@ class Hall:
         while time.monotonic() < end:
             if any(child.poll() not in (None, -9) for child in self.started[-1:]):
                 raise AssertionError((*self.started[-1].communicate(), self.started[-1].returncode))
-            # Nothing is there yet, or half of it: a line of a file that is just being written.
-            with contextlib.suppress(TypeError, IndexError, KeyError, StopIteration, ValueError):
+            with contextlib.suppress(TypeError, IndexError, KeyError, StopIteration):  # nothing is there yet
                 if found := holds():
                     return found
             time.sleep(0.05)
