@@ -11,6 +11,7 @@ import threading
 from functools import cache
 from importlib import util
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +22,7 @@ CHILD = """
 import os, sys, threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 import numpy as np
 from wordsight.runtime.line.events import event_id
 from wordsight.runtime.sinks.registry import SinkContext, sink_kind
@@ -371,3 +373,16 @@ def test_a_line_of_a_file_sends_what_it_decides_and_what_waits_goes_out_at_the_n
     assert {each["line"] for each in heard.events()} == {"press-1"}
     for text in (out, err, out2, err2, (hall.folder / "status.json").read_text()):
         assert SECRET not in text
+
+
+def test_an_end_that_comes_late_to_its_first_turn_still_leaves_the_last_status(monkeypatch):
+    from wordsight.runtime.sinks import mqtt_connection
+
+    now, sent = iter(range(0, 1000, 2)), []  # two seconds from one look at the clock to the next
+    monkeypatch.setattr(mqtt_connection, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    line = mqtt_connection.Connection.__new__(mqtt_connection.Connection)
+    line.room, line._numbers, line._lost = 1, {}, None
+    monkeypatch.setattr(line, "publish", lambda *words, **more: sent.append((words, more)))
+    line._client = SimpleNamespace(disconnect=lambda: sent.append("goodbye"))
+    line.finish("hall/status", b"stopped")
+    assert sent == [((None, "hall/status", b"stopped"), {"retain": True}), "goodbye"]
